@@ -1,0 +1,1 @@
+//! cancel_export_job

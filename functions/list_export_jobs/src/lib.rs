@@ -1,0 +1,1 @@
+//! list_export_jobs

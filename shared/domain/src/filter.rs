@@ -1,0 +1,93 @@
+//! Which profiles an export carries.
+
+use crate::instant::Micros;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The state of a profile's membership in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MembershipStatus {
+    /// A member now.
+    Realized,
+    /// A member now, under the older name.
+    Existing,
+    /// A member no more.
+    Exited,
+}
+
+impl MembershipStatus {
+    /// The name on the wire and in the stored map.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Realized => "realized",
+            Self::Existing => "existing",
+            Self::Exited => "exited",
+        }
+    }
+
+    /// The status of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Realized, Self::Existing, Self::Exited].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// One entry of `filter.segments`, with its defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentEntry {
+    /// The segment's id within its namespace; compared exactly.
+    pub segment_id: String,
+    /// Namespace; compared without regard to ASCII case.
+    pub namespace: String,
+    /// The stored statuses that match: what was asked for, with `existing` beside `realized`. Never empty.
+    pub matches: BTreeSet<MembershipStatus>,
+}
+
+impl SegmentEntry {
+    /// An entry for the statuses asked for (none = `realized`), widened by the rule that who asks for `realized` also
+    /// means a stored `existing`.
+    pub fn new(segment_id: &str, namespace: &str, asked: &[MembershipStatus]) -> Self {
+        let mut matches: BTreeSet<_> = asked.iter().copied().collect();
+        if matches.is_empty() {
+            matches.insert(MembershipStatus::Realized);
+        }
+        if matches.contains(&MembershipStatus::Realized) {
+            matches.insert(MembershipStatus::Existing);
+        }
+        Self { segment_id: segment_id.to_owned(), namespace: namespace.to_owned(), matches }
+    }
+}
+
+/// A span of time in which both ends lie; an absent end is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The earliest instant that lies in it.
+    pub start: Option<Micros>,
+    /// The latest instant that lies in it.
+    pub end: Option<Micros>,
+}
+
+impl Window {
+    /// Whether it admits everything, a membership without a time included.
+    pub fn is_open(&self) -> bool {
+        self.start.is_none() && self.end.is_none()
+    }
+
+    /// Whether an instant lies in it. No instant lies in no window but the open one.
+    pub fn contains(&self, at: Option<Micros>) -> bool {
+        match at {
+            None => self.is_open(),
+            Some(at) => self.start.is_none_or(|s| s <= at) && self.end.is_none_or(|e| at <= e),
+        }
+    }
+}
+
+/// Who is exported: members of any of the segments, or everybody where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipFilter {
+    /// Any of these; empty = every profile.
+    pub segments: Vec<SegmentEntry>,
+    /// When a membership must have been qualified last; judged per entry.
+    pub window: Window,
+}

@@ -1,0 +1,157 @@
+//! The job's record and its steps: a pure state machine. Every step takes the record as it was read and gives the record
+//! to be written in its place, or says why not; `ports::jobs` swaps one for the other only if nobody else did meanwhile.
+
+mod steps;
+mod view;
+
+pub use steps::{CancelVerdict, Refused};
+pub use view::render;
+
+use crate::fields::Projection;
+use crate::filter::MembershipFilter;
+use crate::id::{BatchId, JobId};
+use crate::instant::Millis;
+use crate::plan::{Counts, Pin, TableName};
+use crate::state::State;
+use crate::tenant::Tenant;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A job as it is stored, but for its [`Progress`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Whose job.
+    pub tenant: Tenant,
+    /// Its id; tells its creation time.
+    pub id: JobId,
+    /// Counts the record's writes; a swap names the version that it replaces.
+    pub version: u64,
+    /// Drawn by the request that created it: who finds its own nonce under an id has created it.
+    pub nonce: String,
+    /// Where it stands.
+    pub state: State,
+    /// When the sweeper looks at it; `None` once it has ended.
+    pub due: Option<Millis>,
+    /// Times that the sweeper has sent the present step on its way again.
+    pub resent: u32,
+    /// The last change of state.
+    pub update_time: Millis,
+    /// What the client sent and sees again.
+    pub echo: Echo,
+    /// What the references of the request stand for.
+    pub resolved: Resolved,
+    /// The input tables' snapshots, once pinned.
+    pub pins: Option<Vec<Pin>>,
+    /// Since it was planned: the work's shape.
+    pub work: Option<Work>,
+    /// When the first part could start and when the last was done.
+    pub export_times: (Option<Millis>, Option<Millis>),
+    /// When the commit began and when it was seen.
+    pub commit_times: (Option<Millis>, Option<Millis>),
+    /// One for each attempt at the commit, the last one's last.
+    pub commit_uuids: Vec<String>,
+    /// What was exported, once it succeeded.
+    pub counts: Option<Counts>,
+    /// Why it failed or is about to.
+    pub errors: Vec<JobError>,
+}
+
+/// The parts of a request that stand in the job as they were sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Echo {
+    /// The request's known top-level properties, but `mergePolicy`, which is shown resolved.
+    pub body: serde_json::Map<String, Value>,
+    /// `x-request-id` of the creating request.
+    pub request_id: String,
+    /// `x-profile-instance-id`.
+    pub profile_instance_id: String,
+}
+
+/// A request's references, resolved at POST.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolved {
+    /// The profile dataset that is read.
+    pub source: String,
+    /// The export dataset that is written.
+    pub target: String,
+    /// The source's table when the job was created.
+    pub source_table: TableName,
+    /// The target's table when the job was created.
+    pub target_table: TableName,
+    /// The merge policy's id.
+    pub merge_policy: String,
+    /// Its version.
+    pub merge_policy_version: u32,
+    /// Which fields.
+    pub projection: Projection,
+    /// Which profiles.
+    pub filter: MembershipFilter,
+    /// One batch, or one for each segment entry.
+    pub batches: Vec<BatchId>,
+    /// Whether the batches are one for each segment entry.
+    pub segment_per_batch: bool,
+}
+
+/// The shape of a planned job's work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Work {
+    /// The UUID under which the work runs: `computeGatewayJobId.exportJob`.
+    pub run_id: String,
+    /// Number of shards: clamp(parts / 16, 1, 64).
+    pub shards: u32,
+    /// Number of parts in the plan.
+    pub parts: u32,
+    /// Planned bytes of all parts.
+    pub weight: u64,
+}
+
+impl Work {
+    /// Shards for a number of parts.
+    pub fn shards_for(parts: u32) -> u32 {
+        (parts / 16).clamp(1, 64)
+    }
+
+    /// The shard in which a part lies.
+    pub fn shard_of(part: u32, shards: u32) -> u32 {
+        part % shards.max(1)
+    }
+}
+
+/// Why a job failed, as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobError {
+    /// A stable code of the table in `docs/errors.md`.
+    pub code: String,
+    /// What happened, and what to do.
+    pub msg: String,
+    /// The chain of causes in plain words, without paths or stack frames.
+    pub call_stack: Vec<String>,
+}
+
+/// How far a job has come. Kept beside the record, so that progress never contends with a step; only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Parts that are done.
+    pub parts_done: u32,
+    /// Planned bytes of the work that is done.
+    pub weight_done: u64,
+    /// Exported rows so far.
+    pub rows: u64,
+    /// Bytes written so far.
+    pub bytes: u64,
+}
+
+/// A job and how far it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRecord {
+    /// The record.
+    pub job: Job,
+    /// Its progress.
+    pub progress: Progress,
+}

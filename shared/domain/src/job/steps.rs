@@ -1,0 +1,174 @@
+//! The steps of the protocol on the job's record: P1, P3, F1–F3, X1, X3, E1.
+
+use super::{Job, JobError, Work};
+use crate::id::JobId;
+use crate::instant::Millis;
+use crate::plan::{Counts, Pin};
+use crate::state::State;
+use crate::tenant::Tenant;
+
+/// How long a step may take before the sweeper sends it on its way again, in seconds.
+const PATIENCE_SECONDS: i64 = 60;
+/// Longest wait of the sweeper between two tries of one step, in seconds.
+const LONGEST_WAIT_SECONDS: i64 = 1_800;
+
+/// The step does not apply to the record as it stands: somebody was faster, or the job went another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the job is {0:?} and takes no such step")]
+pub struct Refused(pub State);
+
+/// What a DELETE does to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CancelVerdict {
+    /// X1: write this record, then send its message.
+    Cancel(Box<Job>),
+    /// It is being cancelled already.
+    Already,
+    /// It has ended: its record goes.
+    Delete,
+    /// It is past its commit point, or about to end as failed.
+    TooLate,
+}
+
+impl Job {
+    /// A job as it is created: NEW, due at once.
+    pub fn new(
+        tenant: Tenant,
+        id: JobId,
+        nonce: String,
+        echo: super::Echo,
+        resolved: super::Resolved,
+        now: Millis,
+    ) -> Self {
+        Self {
+            tenant,
+            id,
+            version: 1,
+            nonce,
+            state: State::New,
+            due: Some(now),
+            resent: 0,
+            update_time: id.creation_time(),
+            echo,
+            resolved,
+            pins: None,
+            work: None,
+            export_times: (None, None),
+            commit_times: (None, None),
+            commit_uuids: Vec::new(),
+            counts: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// P1: the snapshots that the job reads. Refused unless NEW and not pinned.
+    pub fn pin(&self, pins: Vec<Pin>, now: Millis) -> Result<Self, Refused> {
+        match (self.state, &self.pins) {
+            (State::New, None) => Ok(Self { pins: Some(pins), ..self.next(State::New, now) }),
+            _ => Err(Refused(self.state)),
+        }
+    }
+
+    /// P3: NEW → PROCESSING.
+    pub fn start(&self, work: Work, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::New)?;
+        let mut next = self.next(State::Processing, now);
+        next.work = Some(work);
+        next.export_times.0 = Some(now);
+        Ok(next)
+    }
+
+    /// F1: PROCESSING → COMMITTING. The caller has read every shard complete. Competes with [`Job::cancel`]: whose write
+    /// comes first decides between success and cancel.
+    pub fn begin_commit(&self, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Processing)?;
+        let mut next = self.next(State::Committing, now);
+        next.export_times.1 = Some(now);
+        next.commit_times.0 = Some(now);
+        Ok(next)
+    }
+
+    /// Before each attempt of F2: records the fresh UUID that its files are named by.
+    pub fn attempt_commit(&self, commit_uuid: String, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Committing)?;
+        let mut next = self.next(State::Committing, now);
+        next.commit_uuids.push(commit_uuid);
+        Ok(next)
+    }
+
+    /// F3: COMMITTING → SUCCEEDED, after the job's snapshot was seen in the table.
+    pub fn succeed(&self, counts: Counts, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Committing)?;
+        let mut next = self.next(State::Succeeded, now);
+        next.commit_times.1 = Some(now);
+        next.counts = Some(counts);
+        Ok(next)
+    }
+
+    /// COMMITTING → FAILED, only where the table itself is gone, so that nothing can become visible in it any more.
+    pub fn fail_commit(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Committing)?;
+        Ok(Self { errors, ..self.next(State::Failed, now) })
+    }
+
+    /// X1: what a DELETE means for the job as it stands.
+    pub fn cancel(&self, now: Millis) -> CancelVerdict {
+        match self.state {
+            State::New | State::Processing => CancelVerdict::Cancel(Box::new(self.next(State::Cancelling, now))),
+            State::Cancelling => CancelVerdict::Already,
+            State::Committing | State::Aborting | State::Failing => CancelVerdict::TooLate,
+            State::Succeeded | State::Failed | State::Cancelled => CancelVerdict::Delete,
+        }
+    }
+
+    /// X3: CANCELLING → CANCELLED. The caller has read every gate CLOSED.
+    pub fn end_cancel(&self, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Cancelling)?;
+        Ok(self.next(State::Cancelled, now))
+    }
+
+    /// E1: NEW or PROCESSING → FAILING.
+    pub fn fail(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
+        match self.state {
+            State::New | State::Processing => Ok(Self { errors, ..self.next(State::Failing, now) }),
+            _ => Err(Refused(self.state)),
+        }
+    }
+
+    /// E1: FAILING → FAILED. The caller has read every gate CLOSED.
+    pub fn end_fail(&self, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Failing)?;
+        Ok(self.next(State::Failed, now))
+    }
+
+    /// S: the present step has been sent on its way again; the sweeper waits longer each time.
+    pub fn postpone(&self, now: Millis) -> Result<Self, Refused> {
+        if self.state.is_terminal() {
+            return Err(Refused(self.state));
+        }
+        let wait = (PATIENCE_SECONDS << self.resent.min(10)).min(LONGEST_WAIT_SECONDS);
+        Ok(Self {
+            version: self.version + 1,
+            due: Some(now.plus_seconds(wait)),
+            resent: self.resent + 1,
+            ..self.clone()
+        })
+    }
+
+    fn only_from(&self, state: State) -> Result<(), Refused> {
+        if self.state == state { Ok(()) } else { Err(Refused(self.state)) }
+    }
+
+    /// The record after a step. Time never runs backwards in it, whatever the clocks of two machines say.
+    fn next(&self, state: State, now: Millis) -> Self {
+        debug_assert!(state == self.state || self.state.may_become(state), "I3: {:?} → {state:?}", self.state);
+        Self {
+            version: self.version + 1,
+            state,
+            due: (!state.is_terminal()).then(|| now.plus_seconds(PATIENCE_SECONDS)),
+            resent: if state == self.state { self.resent } else { 0 },
+            update_time: now.max(self.update_time),
+            ..self.clone()
+        }
+    }
+}

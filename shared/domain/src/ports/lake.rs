@@ -1,0 +1,96 @@
+//! Tables: pin one, plan its files, append a job's snapshot exactly once.
+
+use crate::id::{BatchId, JobId};
+use crate::plan::{DataFile, OutputFile, Pin, PlannedTarget, TableName};
+use crate::registry::TableCopy;
+use std::future::Future;
+
+/// Why a table call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The catalog has no such table.
+    #[error("the table {0} does not exist")]
+    NoTable(TableName),
+    /// Another table stands under the name now.
+    #[error("the table {0} was dropped and created again")]
+    OtherTable(TableName),
+    /// The table needs something that is not supported; the sentence names it and what to do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The pinned snapshot has been expired.
+    #[error("the pinned snapshot of {0} has been expired")]
+    SnapshotGone(TableName),
+    /// Metadata that cannot be read.
+    #[error("the metadata of {0} cannot be read")]
+    Damaged(TableName, #[source] Source),
+    /// Catalog or store did not answer, or the outcome is unknown; look again later.
+    #[error("the catalog or its store is unavailable")]
+    Unavailable(#[source] Source),
+    /// Catalog or store forbids it.
+    #[error("access to {0} is denied")]
+    Denied(TableName, #[source] Source),
+}
+
+/// A cause, for logs only.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A table as it stands: the registry's copy of it and the snapshot that is current.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableState {
+    /// What the registry keeps of it.
+    pub copy: TableCopy,
+    /// The current snapshot; `None` = nothing was ever committed.
+    pub snapshot_id: Option<i64>,
+    /// The table's folder, `s3://bucket/key` without a closing slash.
+    pub location: String,
+}
+
+/// Looks at tables.
+pub trait ReadTables: Clone + Send + Sync + 'static {
+    /// The table as it stands now. `profile_id` is what the table calls that column: buckets are counted by it.
+    fn look(&self, table: &TableName, profile_id: &str) -> impl Future<Output = Result<TableState, LakeError>> + Send;
+
+    /// All live data files at a pinned snapshot, each with its bucket of `profile_id`. Refuses live delete files, and in a
+    /// bucketed table a live file that was written under a spec without the bucket field.
+    fn files(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<Vec<DataFile>, LakeError>> + Send;
+}
+
+/// What a job commits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// The job; named in the snapshot's summary as `export.job-id`.
+    pub job_id: JobId,
+    /// Its batches; in the summary as `export.batch-ids`.
+    pub batches: Vec<BatchId>,
+    /// The table.
+    pub target: PlannedTarget,
+    /// All files of all batches; may be empty: the snapshot is made all the same.
+    pub files: Vec<OutputFile>,
+    /// Drawn afresh for this attempt and recorded on the job before it.
+    pub commit_uuid: String,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The job's snapshot is in the table: by this call, or found there.
+    Visible,
+    /// The job was no longer committing when the table was looked at; nothing was written.
+    Withdrawn,
+    /// Somebody else moved the table between look and swap; look again.
+    Conflict,
+}
+
+/// Appends snapshots.
+pub trait AppendOnce: Clone + Send + Sync + 'static {
+    /// One attempt of F2: loads the table, judges on exactly that metadata whether the job is committed already, asks
+    /// `still_committing`, appends one snapshot to it and swaps by the version that was judged. Never loads again in
+    /// between. A lost answer is [`LakeError::Unavailable`]: the caller comes again, and the look settles it.
+    fn append<F>(
+        &self,
+        commit: &Commit,
+        still_committing: impl FnOnce() -> F + Send,
+    ) -> impl Future<Output = Result<Appended, LakeError>> + Send
+    where
+        F: Future<Output = bool> + Send;
+}
