@@ -91,6 +91,23 @@ impl Default for ColumnNames {
     }
 }
 
+impl ColumnNames {
+    /// What the table calls the column that exports call `name`. `None` for a name that in this table means one of our own
+    /// columns: exports know that one by its standard name only.
+    pub fn in_table<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let pairs = [
+            ("profileId", &self.profile_id),
+            ("ingestTime", &self.ingest_time),
+            ("identityMap", &self.identity_map),
+            ("segmentMembership", &self.segment_membership),
+        ];
+        match pairs.iter().find(|(standard, _)| *standard == name) {
+            Some((_, own)) => Some(own),
+            None => (!pairs.iter().any(|(_, own)| *own == name)).then_some(name),
+        }
+    }
+}
+
 /// What POST must know of a table without opening it: a copy, refreshed by every plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
