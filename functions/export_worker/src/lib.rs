@@ -1,1 +1,83 @@
-//! export_worker
+//! The worker: takes a message, does the step of the protocol that it asks for, and may be killed at any instruction.
+
+mod commit;
+mod end;
+mod halt;
+mod part;
+mod plan;
+mod stored_plan;
+mod wiring;
+
+pub use halt::Halt;
+pub use wiring::run;
+
+use domain::message::{Message, Task};
+use domain::ports::jobs::{EndJobs, PlanParts};
+use domain::ports::lake::{AppendOnce, ReadTables};
+use domain::ports::objects::{ReadObjects, WriteObjects};
+use domain::ports::queue::SendMessages;
+use domain::ports::registry::WriteRegistry;
+use domain::ports::{Clock, Random};
+
+/// What the worker is told at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The bucket of plans and output lists.
+    pub state_bucket: String,
+    /// How long a claim of a part holds without a sign of life.
+    pub lease_seconds: u32,
+    /// Attempts at a part after which the job fails.
+    pub max_attempts: u32,
+    /// Input bytes of a part, where the data can be cut.
+    pub part_target_bytes: u64,
+}
+
+/// Everything outside that the worker works with.
+pub trait Ports: Send + Sync {
+    /// The job store.
+    type Jobs: PlanParts + EndJobs;
+    /// Tables.
+    type Lake: ReadTables + AppendOnce;
+    /// Objects.
+    type Objects: ReadObjects + WriteObjects;
+    /// The work queue.
+    type Queue: SendMessages;
+    /// The registry, whose copies of tables every plan refreshes.
+    type Registry: WriteRegistry;
+
+    /// The job store.
+    fn jobs(&self) -> &Self::Jobs;
+    /// Tables.
+    fn lake(&self) -> &Self::Lake;
+    /// Objects.
+    fn objects(&self) -> &Self::Objects;
+    /// The work queue.
+    fn queue(&self) -> &Self::Queue;
+    /// The registry.
+    fn registry(&self) -> &Self::Registry;
+    /// The clock.
+    fn clock(&self) -> &impl Clock;
+    /// Randomness.
+    fn random(&self) -> &impl Random;
+    /// What the worker was told at start.
+    fn settings(&self) -> &Settings;
+}
+
+/// Does what a message asks for. `Err` only where the same message is worth another delivery; what can never work has
+/// failed the job, and what is no longer due is done.
+pub async fn handle<P: Ports>(ports: &P, message: &Message) -> Result<(), Halt> {
+    let Some(record) = ports.jobs().job(&message.tenant, message.job_id).await? else {
+        tracing::info!("the job's record is gone; nothing to do");
+        return Ok(());
+    };
+    let job = record.job;
+    let step = match message.task {
+        Task::Plan => plan::plan(ports, &job).await,
+        Task::Part { part } => part::export(ports, &job, part).await,
+        Task::Commit => commit::advance(ports, &job).await,
+    };
+    match step {
+        Err(Halt::Permanent(error)) => end::fail(ports, &job, error).await,
+        other => other,
+    }
+}

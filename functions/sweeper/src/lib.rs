@@ -1,1 +1,132 @@
-//! sweeper
+//! The sweeper: once a minute it picks up whatever is due and has not moved, and sends it on its way again.
+
+mod wiring;
+
+pub use wiring::run;
+
+use domain::instant::Millis;
+use domain::job::{Job, JobError};
+use domain::message::{Message, Task};
+use domain::ports::Clock;
+use domain::ports::jobs::{Due, FindDue, MoveJobs, PartRef, PartState, ReadJobs, StoreError, Swap, WorkParts};
+use domain::ports::queue::{QueueError, SendMessages};
+use domain::problem::Code;
+use domain::state::State;
+
+/// Things that one sweep picks up at a time.
+const SWEEP_SIZE: usize = 500;
+/// Sweeps in one run, so that a run ends whatever piles up.
+const MOST_SWEEPS: usize = 20;
+/// Shortest and longest wait before an unclaimed part's message is sent again, in seconds.
+const PART_WAITS: (i64, i64) = (120, 1_800);
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Jobs whose step was sent on its way again.
+    pub jobs: usize,
+    /// Parts whose message was sent again.
+    pub parts: usize,
+    /// Jobs that were given up after too many tries.
+    pub given_up: usize,
+}
+
+/// Why a run stopped early; the next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The job store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Sweeps until nothing is due. Every step is idempotent: two sweepers at once do no harm.
+pub async fn handle<J, Q, C>(jobs: &J, queue: &Q, clock: &C, max_attempts: u32) -> Result<Swept, SweepError>
+where
+    J: FindDue + WorkParts,
+    Q: SendMessages,
+    C: Clock,
+{
+    let mut swept = Swept::default();
+    for _ in 0..MOST_SWEEPS {
+        let due = jobs.due(clock.now(), SWEEP_SIZE).await?;
+        for thing in &due {
+            match thing {
+                Due::Job(tenant, id) => {
+                    if let Some(record) = jobs.job(tenant, *id).await? {
+                        sweep_job(jobs, queue, clock, max_attempts, record.job, &mut swept).await?;
+                    }
+                }
+                Due::Part(part) => sweep_part(jobs, queue, clock, part, &mut swept).await?,
+            }
+        }
+        if due.len() < SWEEP_SIZE {
+            break;
+        }
+    }
+    Ok(swept)
+}
+
+/// A job's next step: its message again, later each time. A job that cannot even be planned is given up.
+async fn sweep_job<J: MoveJobs, Q: SendMessages>(
+    jobs: &J,
+    queue: &Q,
+    clock: &impl Clock,
+    max_attempts: u32,
+    job: Job,
+    swept: &mut Swept,
+) -> Result<(), SweepError> {
+    let now = clock.now();
+    if job.due.is_none_or(|due| due > now) {
+        return Ok(());
+    }
+    let given_up = job.state == State::New && job.resent > max_attempts;
+    let next = if given_up { job.fail(vec![never_planned(job.resent)], now) } else { job.postpone(now) };
+    let Ok(next) = next else { return Ok(()) };
+    if jobs.swap(&next).await? == Swap::Moved {
+        return Ok(());
+    }
+    let task = if next.state == State::New { Task::Plan } else { Task::Commit };
+    queue.send(&[Message::new(&next.tenant, next.id, task)]).await?;
+    swept.jobs += 1;
+    swept.given_up += usize::from(given_up);
+    Ok(())
+}
+
+fn never_planned(tries: u32) -> JobError {
+    let msg = format!("The job could not be planned in {tries} tries; its input or the services behind it do not answer.");
+    JobError { code: Code::Internal.text(), msg, call_stack: Vec::new() }
+}
+
+/// A pending part of a job under way: its message again. Of a job that has ended: never again.
+async fn sweep_part<J: WorkParts, Q: SendMessages>(
+    jobs: &J,
+    queue: &Q,
+    clock: &impl Clock,
+    part: &PartRef,
+    swept: &mut Swept,
+) -> Result<(), SweepError> {
+    let record = jobs.job(&part.tenant, part.job).await?;
+    let Some(job) = record.map(|r| r.job).filter(|j| !j.state.is_terminal()) else {
+        return Ok(jobs.postpone_part(part, None).await?);
+    };
+    if jobs.part(part).await?.is_none_or(|p| p.state != PartState::Pending) {
+        return Ok(());
+    }
+    let now = clock.now();
+    jobs.postpone_part(part, Some(next_look(&job, now))).await?;
+    if job.state == State::Processing {
+        queue.send(&[Message::new(&part.tenant, part.job, Task::Part { part: part.part })]).await?;
+        swept.parts += 1;
+    }
+    Ok(())
+}
+
+/// When to look at a part again: after as long as the job has been processed already, so that the waits double and a
+/// backlog is not flooded.
+fn next_look(job: &Job, now: Millis) -> Millis {
+    let age = job.export_times.0.map_or(0, |start| (now.0 - start.0) / 1_000);
+    now.plus_seconds(age.clamp(PART_WAITS.0, PART_WAITS.1))
+}

@@ -47,3 +47,27 @@ impl Projection {
         self.paths.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(text: &str) -> Vec<String> {
+        Projection::parse(text).paths.iter().map(|p| p.join("/")).collect()
+    }
+
+    #[test]
+    fn paths_are_trimmed_and_blanks_and_repetitions_dropped() {
+        assert_eq!(
+            paths(" identityMap, personalEmail.address ,,identityMap"),
+            ["identityMap", "personalEmail/address"]
+        );
+        assert!(Projection::parse("  , ").is_everything());
+    }
+
+    #[test]
+    fn identities_is_the_older_spelling_of_the_identity_map() {
+        assert_eq!(paths("identities.id,identities"), ["identityMap/*/id", "identityMap"]);
+        assert_eq!(paths("identitiesX"), ["identitiesX"]);
+    }
+}

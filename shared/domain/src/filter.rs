@@ -91,3 +91,30 @@ pub struct MembershipFilter {
     /// When a membership must have been qualified last; judged per entry.
     pub window: Window,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use MembershipStatus::*;
+
+    #[test]
+    fn who_asks_for_realized_also_means_existing_and_not_the_other_way_round() {
+        let matches =
+            |asked: &[MembershipStatus]| SegmentEntry::new("s", "ups", asked).matches.into_iter().collect::<Vec<_>>();
+        assert_eq!(matches(&[]), [Realized, Existing]);
+        assert_eq!(matches(&[Realized]), [Realized, Existing]);
+        assert_eq!(matches(&[Existing]), [Existing]);
+        assert_eq!(matches(&[Exited]), [Exited]);
+        assert_eq!(matches(&[Exited, Realized]), [Realized, Existing, Exited]);
+    }
+
+    #[test]
+    fn both_ends_of_a_window_lie_in_it_and_no_time_lies_only_in_the_open_one() {
+        let window = Window { start: Some(Micros(10)), end: Some(Micros(20)) };
+        let inside: Vec<_> = (9..=21).filter(|t| window.contains(Some(Micros(*t)))).collect();
+        assert_eq!(inside, (10..=20).collect::<Vec<_>>());
+        assert!(!window.contains(None));
+        assert!(Window::default().contains(None));
+        assert!(!Window { start: Some(Micros(0)), end: None }.contains(None));
+    }
+}

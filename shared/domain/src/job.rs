@@ -119,6 +119,11 @@ impl Work {
     pub fn shard_of(part: u32, shards: u32) -> u32 {
         part % shards.max(1)
     }
+
+    /// How many parts each shard holds.
+    pub fn shard_totals(parts: u32, shards: u32) -> Vec<u32> {
+        (0..shards).map(|k| (parts + shards - 1 - k) / shards).collect()
+    }
 }
 
 /// Why a job failed, as clients see it.

@@ -249,3 +249,71 @@ fn cut(file: DataFile, target_bytes: u64) -> Vec<DataFile> {
     pieces.push(DataFile { range: Some((start, file.bytes)), ..file });
     pieces
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(n: usize, bytes: u64, bucket: Option<u32>, groups: u64) -> DataFile {
+        let split_offsets = (0..groups).map(|g| 4 + g * (bytes.max(groups) - 4) / groups.max(1)).collect();
+        DataFile { location: format!("s3://b/{n:04}"), bytes, rows: bytes, bucket, range: None, split_offsets }
+    }
+
+    proptest! {
+        /// I7: parts are disjoint and cover the files, each byte once.
+        #[test]
+        fn every_byte_of_every_file_lies_in_exactly_one_part(
+            sizes in prop::collection::vec((10u64..5_000, 0u32..4, 1u64..9), 0..30),
+            unique: bool,
+            target in 1u64..6_000,
+        ) {
+            let files: Vec<_> =
+                sizes.iter().enumerate().map(|(n, (bytes, bucket, groups))| file(n, *bytes, Some(*bucket), *groups)).collect();
+            let parts = compose_parts(files.clone(), unique, target);
+            for whole in &files {
+                let mut pieces: Vec<_> = parts
+                    .iter()
+                    .flat_map(|p| &p.files)
+                    .filter(|f| f.location == whole.location)
+                    .map(|f| f.range.unwrap_or((0, f.bytes)))
+                    .collect();
+                pieces.sort_unstable();
+                let mut at = 0;
+                for (start, end) in pieces {
+                    prop_assert_eq!(start, at);
+                    prop_assert!(end > start);
+                    at = end;
+                }
+                prop_assert_eq!(at, whole.bytes);
+            }
+            prop_assert!(parts.iter().all(|p| !p.files.is_empty()));
+        }
+
+        /// I7: without the promise of unique profiles, a bucket is never torn apart.
+        #[test]
+        fn a_bucket_lies_in_one_part(buckets in prop::collection::vec(0u32..5, 1..30), target in 1u64..500) {
+            let files: Vec<_> = buckets.iter().enumerate().map(|(n, b)| file(n, 100, Some(*b), 3)).collect();
+            let parts = compose_parts(files, false, target);
+            let mut seen = std::collections::BTreeSet::new();
+            for part in &parts {
+                let of_part: std::collections::BTreeSet<_> = part.files.iter().map(|f| f.bucket).collect();
+                prop_assert_eq!(of_part.len(), 1);
+                prop_assert!(seen.insert(of_part));
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_cut_where_row_groups_start() {
+        let whole = DataFile { split_offsets: vec![4, 100, 200, 300], ..file(0, 400, None, 1) };
+        let ranges: Vec<_> = compose_parts(vec![whole], true, 150).iter().map(|p| p.files[0].range).collect();
+        assert_eq!(ranges, [Some((0, 200)), Some((200, 400))]);
+    }
+
+    #[test]
+    fn an_empty_table_has_no_parts_and_a_part_always_weighs_something() {
+        assert!(compose_parts(Vec::new(), true, 100).is_empty());
+        assert_eq!(PlannedPart::default().weight(), 1);
+    }
+}

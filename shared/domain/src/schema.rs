@@ -105,3 +105,37 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = r#"{"type":"struct","schema-id":3,"fields":[
+        {"id":1,"name":"profileId","required":true,"type":"string"},
+        {"id":2,"name":"person","required":false,"type":{"type":"struct","fields":[
+            {"id":3,"name":"name","required":false,"type":"string"}]}},
+        {"id":4,"name":"identityMap","required":false,"type":{"type":"map","key-id":5,"key":"string","value-id":6,
+            "value-required":false,"value":{"type":"list","element-id":7,"element-required":false,
+            "element":{"type":"struct","fields":[{"id":8,"name":"id","required":false,"type":"string"}]}}}}]}"#;
+
+    #[test]
+    fn iceberg_json_is_read_and_written_back() {
+        let schema: Schema = serde_json::from_str(SCHEMA).unwrap();
+        let again: Schema = serde_json::from_str(&serde_json::to_string(&schema).unwrap()).unwrap();
+        assert_eq!((schema.schema_id, &again), (3, &schema));
+    }
+
+    #[test]
+    fn paths_go_through_structs_lists_and_maps() {
+        let schema: Schema = serde_json::from_str(SCHEMA).unwrap();
+        for good in
+            ["person", "person.name", "identityMap", "identityMap.ECID", "identityMap.ECID.id", "identityMap.*.id"]
+        {
+            assert!(schema.has_path(good.split('.')), "{good}");
+        }
+        for bad in ["", "Person", "person.age", "person.name.x", "identityMap.ECID.age", "profileId.x"] {
+            assert!(!schema.has_path(bad.split('.')), "{bad}");
+        }
+    }
+}

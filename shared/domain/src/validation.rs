@@ -1,6 +1,6 @@
 //! Judging a create request against the registry: what can be known at POST is a 400, never a FAILED job.
 
-use crate::fields::{MAX_PATH_CHARS, MAX_PATH_DEPTH, MAX_PATHS};
+use crate::fields::{MAX_PATH_CHARS, MAX_PATH_DEPTH, MAX_PATHS, Projection};
 use crate::id::BatchId;
 use crate::job::Resolved;
 use crate::problem::{Code, Problem, Violation};
@@ -62,11 +62,7 @@ fn resolve(
     })
 }
 
-fn find_target<'r>(
-    request: &CreateRequest,
-    registry: &'r Registry,
-    found: &mut Vec<Violation>,
-) -> Option<&'r Dataset> {
+fn find_target<'r>(request: &CreateRequest, registry: &'r Registry, found: &mut Vec<Violation>) -> Option<&'r Dataset> {
     let path = "destination.datasetId";
     if request.dataset_id.is_empty() {
         return None;
@@ -172,6 +168,11 @@ fn judge_paths(request: &CreateRequest, source: Option<&Dataset>, found: &mut Ve
             found.push(Violation::at("fields", Code::UnknownPath, format!("the profile schema has no path {text}.")));
         }
     }
+}
+
+/// The first path of a projection that names nothing in a source table.
+pub fn unknown_path(projection: &Projection, columns: &ColumnNames, copy: &TableCopy) -> Option<String> {
+    projection.paths.iter().find(|path| !names_something(path, columns, copy)).map(|path| path.join("."))
 }
 
 /// Whether an export path names something in a source table, whose own names for our columns may differ.

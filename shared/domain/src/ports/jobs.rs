@@ -101,11 +101,7 @@ pub struct JobPage {
 pub trait ListJobs: Clone + Send + Sync + 'static {
     /// A tenant's jobs, newest first. No job is listed with a status that it no longer has; one that has just changed may
     /// be missing from a list by status for a second. Costs what the page holds, however many jobs there are.
-    fn page(
-        &self,
-        tenant: &Tenant,
-        page: &PageRequest,
-    ) -> impl Future<Output = Result<JobPage, StoreError>> + Send;
+    fn page(&self, tenant: &Tenant, page: &PageRequest) -> impl Future<Output = Result<JobPage, StoreError>> + Send;
 }
 
 /// Moves a job along.
@@ -182,14 +178,14 @@ pub struct Part {
 }
 
 /// Which part, of which job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartRef {
     /// Whose job.
     pub tenant: Tenant,
     /// The job.
     pub job: JobId,
-    /// The job's number of shards.
-    pub shards: u32,
+    /// The shard in which the part lies.
+    pub shard: u32,
     /// The part's number.
     pub part: u32,
 }
@@ -210,6 +206,8 @@ pub struct PartDone {
     pub attempt: u32,
     /// Who holds it.
     pub owner: String,
+    /// The part's planned bytes, which count as done now.
+    pub weight: u64,
     /// Where the output list is.
     pub output: String,
     /// What was exported.
@@ -261,8 +259,9 @@ pub trait WorkParts: MoveJobs {
     /// The part as the last write left it.
     fn part(&self, part: &PartRef) -> impl Future<Output = Result<Option<Part>, StoreError>> + Send;
 
-    /// S: the part's message was sent again; it is due once more at `due`. Nothing happens unless it is PENDING.
-    fn postpone_part(&self, part: &PartRef, due: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// S: the part is due once more at `due`, or never again. Nothing happens unless it is PENDING.
+    fn postpone_part(&self, part: &PartRef, due: Option<Millis>)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Brings jobs to their end.
@@ -298,7 +297,7 @@ pub enum Due {
     /// A job in any state but a terminal one.
     Job(Tenant, JobId),
     /// A part that is PENDING.
-    Part(Tenant, JobId, u32),
+    Part(PartRef),
 }
 
 /// Finds what is due.

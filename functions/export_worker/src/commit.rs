@@ -1,0 +1,145 @@
+//! F1–F3: close the work, append the job's one snapshot, reveal it.
+
+use crate::{Halt, Ports, end, stored_plan};
+use domain::id::uuid_v4;
+use domain::job::{Job, JobError};
+use domain::plan::{Counts, OutputFile, OutputList};
+use domain::ports::jobs::{EndJobs, Gate, MoveJobs, PartState, ReadJobs, Swap};
+use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
+use domain::ports::objects::{Location, ReadObjects};
+use domain::ports::{Clock, Random};
+use domain::problem::Code;
+use domain::state::State;
+use futures::{StreamExt, TryStreamExt, stream};
+
+/// Attempts at the swap before the message is given back to the queue.
+const SWAPS_PER_MESSAGE: usize = 10;
+/// Output lists that are read at a time.
+const LISTS_AT_A_TIME: usize = 16;
+
+/// Brings a job to its end as far as it can be brought now: commits it, or finishes its cancelling or failing.
+pub async fn advance<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
+    let mut job = job.clone();
+    loop {
+        let next = match job.state {
+            State::Processing if is_complete(ports, &job).await? => match job.begin_commit(ports.clock().now()) {
+                Ok(next) => next,
+                Err(_) => return Ok(()),
+            },
+            State::Committing => return commit(ports, job).await,
+            State::Cancelling | State::Failing => return end::close(ports, &job).await,
+            State::New | State::Processing | State::Aborting => return Ok(()),
+            State::Succeeded | State::Failed | State::Cancelled => return Ok(()),
+        };
+        job = match ports.jobs().swap(&next).await? {
+            Swap::Done => next,
+            Swap::Moved => match ports.jobs().job(&job.tenant, job.id).await? {
+                Some(record) => record.job,
+                None => return Ok(()),
+            },
+        };
+    }
+}
+
+/// Whether every part of every shard is DONE (F1's guard).
+async fn is_complete<P: Ports>(ports: &P, job: &Job) -> Result<bool, Halt> {
+    let Some(work) = &job.work else { return Ok(false) };
+    let shards = ports.jobs().shards(&job.tenant, job.id, work.shards).await?;
+    let open = shards.iter().all(|s| s.gate == Gate::Open && s.done == s.total);
+    let parts: u32 = shards.iter().map(|s| s.total).sum();
+    Ok(open && shards.len() == work.shards as usize && parts == work.parts)
+}
+
+/// F2 and F3.
+async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
+    let plan = stored_plan::read(ports, &job).await?;
+    let Some(plan) = plan else {
+        return Err(Halt::Later("the plan of a committing job cannot be found".into()));
+    };
+    let (files, counts) = outputs(ports, &job).await?;
+    for _ in 0..SWAPS_PER_MESSAGE {
+        let commit_uuid = uuid_v4(ports.random().bits());
+        let Ok(next) = job.attempt_commit(commit_uuid.clone(), ports.clock().now()) else { return Ok(()) };
+        if ports.jobs().swap(&next).await? == Swap::Moved {
+            let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(()) };
+            job = record.job;
+            continue;
+        }
+        job = next;
+        let batches = plan.batches.clone();
+        let target = plan.target.clone();
+        let attempt = Commit { job_id: job.id, batches, target, files: files.clone(), commit_uuid };
+        match ports.lake().append(&attempt, || still_committing(ports, &job)).await {
+            Ok(Appended::Visible) => return reveal(ports, job, counts).await,
+            Ok(Appended::Withdrawn) => return Ok(()),
+            Ok(Appended::Conflict) => tracing::info!("another commit came first; looking again"),
+            Err(error @ (LakeError::NoTable(_) | LakeError::OtherTable(_))) => {
+                return table_gone(ports, &job, &error).await;
+            }
+            // Any other refusal is not final here: the commit point is passed, and only a look can tell how it went.
+            Err(error) => return Err(Halt::Later(Box::new(error))),
+        }
+    }
+    Err(Halt::Later("the table moved under every attempt of this message".into()))
+}
+
+async fn still_committing<P: Ports>(ports: &P, job: &Job) -> bool {
+    let record = ports.jobs().job(&job.tenant, job.id).await;
+    matches!(record, Ok(Some(record)) if record.job.state == State::Committing)
+}
+
+/// All files of all parts in order of part, and the sum of what was counted.
+async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Counts), Halt> {
+    let missing = || Halt::Later("a committing job has a part that is not done".into());
+    let shards = job.work.as_ref().map_or(0, |w| w.shards);
+    let parts = ports.jobs().parts(&job.tenant, job.id, shards).await?;
+    if parts.len() != job.work.as_ref().map_or(0, |w| w.parts as usize)
+        || parts.iter().any(|p| p.state != PartState::Done)
+    {
+        return Err(missing());
+    }
+    let lists: Vec<OutputList> = stream::iter(parts)
+        .map(|part| async move {
+            let at = part.output.as_deref().and_then(Location::parse).ok_or_else(missing)?;
+            let body = ports.objects().read(&at).await.map_err(|e| Halt::Later(Box::new(e)))?;
+            serde_json::from_slice(&body).map_err(|e| Halt::Later(Box::new(e)))
+        })
+        .buffered(LISTS_AT_A_TIME)
+        .try_collect()
+        .await?;
+    let mut counts = Counts::default();
+    let mut files = Vec::new();
+    for list in lists {
+        counts.add(&list.counts);
+        files.extend(list.files);
+    }
+    Ok((files, counts))
+}
+
+/// F3: COMMITTING → SUCCEEDED. Whoever else got there first has written the same.
+async fn reveal<P: Ports>(ports: &P, mut job: Job, counts: Counts) -> Result<(), Halt> {
+    loop {
+        let Ok(next) = job.succeed(counts.clone(), ports.clock().now()) else { return Ok(()) };
+        if ports.jobs().swap(&next).await? == Swap::Done {
+            tracing::info!(rows = counts.rows, bytes = counts.bytes, "the export is visible");
+            return Ok(());
+        }
+        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(()) };
+        job = record.job;
+    }
+}
+
+/// The export dataset's table is gone or is another one: nothing can become visible in it any more.
+async fn table_gone<P: Ports>(ports: &P, job: &Job, error: &LakeError) -> Result<(), Halt> {
+    let msg = format!("The export cannot be committed: {error}.");
+    let errors = vec![JobError { code: Code::DatasetUnfit.text(), msg, call_stack: Vec::new() }];
+    let mut job = job.clone();
+    while let Ok(next) = job.fail_commit(errors.clone(), ports.clock().now()) {
+        if ports.jobs().swap(&next).await? == Swap::Done {
+            break;
+        }
+        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { break };
+        job = record.job;
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Why a step stopped, and whether another try may go further.
+
+use domain::job::JobError;
+use domain::ports::jobs::StoreError;
+use domain::ports::lake::LakeError;
+use domain::ports::objects::ObjectError;
+use domain::ports::queue::QueueError;
+use domain::problem::Code;
+use engine::EngineError;
+use std::error::Error;
+
+/// Why a step stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// Something outside did not answer: deliver the message again.
+    #[error("a step could not be finished; it will be tried again")]
+    Later(#[source] Box<dyn Error + Send + Sync>),
+    /// No repetition can help: the job fails with this.
+    #[error("the job cannot be done: {}", .0.msg)]
+    Permanent(JobError),
+}
+
+impl Halt {
+    /// A permanent refusal in one sentence.
+    pub fn permanent(code: Code, msg: impl Into<String>) -> Self {
+        Self::Permanent(JobError { code: code.text(), msg: msg.into(), call_stack: Vec::new() })
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Later(Box::new(error))
+    }
+}
+
+impl From<QueueError> for Halt {
+    fn from(error: QueueError) -> Self {
+        Self::Later(Box::new(error))
+    }
+}
+
+impl From<ObjectError> for Halt {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::NotFound(_) => {
+                Self::permanent(Code::DatasetUnfit, "A file that the plan names is gone; was the table's history cleaned?")
+            }
+            ObjectError::Occupied(_) | ObjectError::Denied(_) | ObjectError::Unavailable(_) => {
+                Self::Later(Box::new(error))
+            }
+        }
+    }
+}
+
+impl From<LakeError> for Halt {
+    fn from(error: LakeError) -> Self {
+        match error {
+            LakeError::NoTable(_) | LakeError::OtherTable(_) | LakeError::SnapshotGone(_) | LakeError::Unsupported(_) => {
+                Self::permanent(Code::DatasetUnfit, sentence(&error.to_string()))
+            }
+            LakeError::Damaged(table, cause) => {
+                tracing::error!(cause = %cause, "table metadata cannot be read");
+                Self::permanent(Code::DatasetUnfit, format!("The metadata of the table {table} cannot be read."))
+            }
+            LakeError::Unavailable(_) | LakeError::Denied(..) => Self::Later(Box::new(error)),
+        }
+    }
+}
+
+impl From<EngineError> for Halt {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Objects(error) => error.into(),
+            EngineError::Input { ref meaning, .. } => {
+                tracing::error!(cause = %error, "an input file cannot be read");
+                Self::permanent(Code::DatasetUnfit, format!("A data file of the profile dataset cannot be read: {meaning}."))
+            }
+            EngineError::Fragments { .. } => Self::permanent(
+                Code::NotImplemented,
+                "The profile dataset holds several fragments of one profile; merging them is not implemented yet.",
+            ),
+            EngineError::Unsupported(what) => Self::permanent(Code::DatasetUnfit, sentence(&what)),
+            EngineError::Stopped => Self::Later(Box::new(EngineError::Stopped)),
+        }
+    }
+}
+
+/// The text as a sentence: a capital first, a full stop last.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().collect::<String>()).unwrap_or_default();
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}

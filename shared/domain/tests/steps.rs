@@ -1,0 +1,95 @@
+//! The job's state machine: any steps in any order keep its invariants.
+
+use domain::id::JobId;
+use domain::instant::Millis;
+use domain::job::{CancelVerdict, Echo, Job, JobRecord, Progress, Resolved, Work, render};
+use domain::plan::{Counts, Pin, TableName};
+use domain::state::{ShownStatus, State};
+use domain::tenant::Tenant;
+use proptest::prelude::*;
+
+fn job() -> Job {
+    let table = TableName { database: "d".into(), table: "t".into() };
+    let resolved = Resolved {
+        source: "p".into(),
+        target: "e".into(),
+        source_table: table.clone(),
+        target_table: table,
+        merge_policy: "m".into(),
+        merge_policy_version: 1,
+        projection: Default::default(),
+        filter: Default::default(),
+        batches: Vec::new(),
+        segment_per_batch: false,
+    };
+    let now = Millis(1_790_000_000_000);
+    let tenant = Tenant::new("A@AdobeOrg", "prod").expect("a sound name");
+    Job::new(tenant, JobId::new(now, 1), "n".into(), Echo::default(), resolved, now)
+}
+
+fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
+    let work = Work { run_id: "r".into(), shards: 1, parts: 3, weight: 30 };
+    match kind {
+        0 => job.pin(Vec::<Pin>::new(), now).ok(),
+        1 => job.start(work, now).ok(),
+        2 => job.begin_commit(now).ok(),
+        3 => job.attempt_commit("u".into(), now).ok(),
+        4 => job.succeed(Counts::default(), now).ok(),
+        5 => job.fail_commit(Vec::new(), now).ok(),
+        6 => match job.cancel(now) {
+            CancelVerdict::Cancel(next) => Some(*next),
+            CancelVerdict::Already | CancelVerdict::Delete | CancelVerdict::TooLate => None,
+        },
+        7 => job.end_cancel(now).ok(),
+        8 => job.fail(Vec::new(), now).ok(),
+        9 => job.end_fail(now).ok(),
+        _ => job.postpone(now).ok(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..11, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
+        let mut job = job();
+        let mut cancelled = false;
+        for (kind, jitter) in kinds.iter().zip(jitter) {
+            let now = Millis(job.update_time.0 + jitter);
+            let Some(next) = step(&job, *kind, now) else { continue };
+            prop_assert!(next.state == job.state || job.state.may_become(next.state), "I3");
+            prop_assert!(!job.state.is_terminal(), "a terminal state never changes");
+            prop_assert_eq!(next.version, job.version + 1);
+            prop_assert!(next.update_time >= job.update_time);
+            prop_assert_eq!(next.due.is_none(), next.state.is_terminal());
+            cancelled |= next.state == State::Cancelling;
+            prop_assert!(!(cancelled && next.state.shown() == ShownStatus::Succeeded), "I4");
+            prop_assert!(next.commit_uuids.is_empty() || !cancelled, "no commit is tried after a cancel was accepted");
+            job = next;
+        }
+    }
+
+    #[test]
+    fn percent_is_100_only_when_succeeded(done in 0u64..100, succeeded: bool) {
+        let now = Millis(1_790_000_001_000);
+        let work = Work { run_id: "r".into(), shards: 1, parts: 3, weight: 30 };
+        let mut job = job().start(work, now).expect("NEW starts");
+        if succeeded {
+            let committing = job.begin_commit(now).expect("PROCESSING commits");
+            job = committing.succeed(Counts::default(), now).expect("COMMITTING succeeds");
+        }
+        let progress = Progress { parts_done: 1, weight_done: done, rows: 0, bytes: 0 };
+        let percent = render(&JobRecord { job, progress })["progress"]["percent"].as_u64();
+        prop_assert_eq!(percent == Some(100), succeeded);
+    }
+}
+
+#[test]
+fn shards_hold_all_parts() {
+    for parts in [0, 1, 15, 16, 31, 32, 1_000, 1_024, 5_000] {
+        let shards = Work::shards_for(parts);
+        assert!((1..=64).contains(&shards));
+        let totals = Work::shard_totals(parts, shards);
+        let mut counted = vec![0; shards as usize];
+        (0..parts).for_each(|p| counted[Work::shard_of(p, shards) as usize] += 1);
+        assert_eq!(totals, counted, "{parts}");
+    }
+}
