@@ -1,1 +1,8 @@
-fn main() {}
+//! The gateway's authorizer as a Lambda function.
+
+use std::error::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    authorizer::run().await
+}

@@ -1,1 +1,8 @@
-fn main() {}
+//! `DELETE /export/jobs/{id}` as a Lambda function.
+
+use std::error::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    cancel_export_job::run().await
+}

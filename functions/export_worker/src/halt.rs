@@ -80,6 +80,10 @@ impl From<EngineError> for Halt {
                 "The profile dataset holds several fragments of one profile; merging them is not implemented yet.",
             ),
             EngineError::Unsupported(what) => Self::permanent(Code::DatasetUnfit, sentence(&what)),
+            EngineError::Encode(cause) => {
+                tracing::error!(%cause, "rows could not be encoded");
+                Self::permanent(Code::Internal, "The rows could not be encoded.")
+            }
             EngineError::Stopped => Self::Later(Box::new(EngineError::Stopped)),
         }
     }

@@ -9,7 +9,7 @@ mod stored_plan;
 mod wiring;
 
 pub use halt::Halt;
-pub use wiring::run;
+pub use wiring::{SETTINGS, run};
 
 use domain::message::{Message, Task};
 use domain::ports::jobs::{EndJobs, PlanParts};

@@ -66,12 +66,11 @@ async fn work_on<P: Ports>(
         target: &plan.target.schema,
         projection: &plan.projection,
         filter: &plan.filter,
-        batch,
-        file_at: &file_at,
+        batch_id: batch,
         settings: engine::Settings::default(),
     };
     let lost = AtomicBool::new(false);
-    let export = engine::export_part(ports.objects(), &task, |_| match lost.load(Ordering::Relaxed) {
+    let export = engine::export_part(ports.objects(), &task, file_at, |_| match lost.load(Ordering::Relaxed) {
         true => Step::Stop,
         false => Step::Continue,
     });

@@ -2,7 +2,7 @@
 
 mod wiring;
 
-pub use wiring::run;
+pub use wiring::{SETTINGS, run};
 
 use domain::instant::Millis;
 use domain::job::{Job, JobError};

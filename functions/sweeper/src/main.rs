@@ -1,1 +1,6 @@
-fn main() {}
+//! The sweeper's process.
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    sweeper::run().await
+}

@@ -1,1 +1,15 @@
-//! admin
+//! The CLI behind `admin`: the registry as code, loading data, sample data, tokens, jobs. A library, so that the local
+//! stack's first run does the same in its own process.
+
+pub mod api;
+pub mod failure;
+#[cfg(test)]
+mod fakes;
+pub mod import;
+pub mod registry;
+pub mod sample;
+pub mod tables;
+pub mod token;
+pub mod yaml;
+
+pub use failure::Failure;

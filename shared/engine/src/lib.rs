@@ -1,1 +1,24 @@
-//! engine
+//! Rows in, Parquet out: one part of an export job.
+//!
+//! [`export_part`] reads the data files of a part, judges on a few leaf columns which profiles are exported, reads the
+//! projected columns of those rows alone, and writes them as Parquet files that carry the export table's field ids.
+//! It knows the ports of `domain`, Arrow and Parquet; no AWS, no HTTP, no Iceberg.
+
+mod error;
+mod identities;
+mod input;
+mod layout;
+mod membership;
+mod part;
+mod project;
+mod ranges;
+mod selection;
+mod shape;
+mod tree;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::EngineError;
+pub use part::{PartTask, Progress, Settings, Step, export_part};

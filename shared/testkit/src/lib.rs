@@ -1,1 +1,18 @@
-//! testkit
+//! For tests only: in-memory twins of the ports with real semantics, a clock and a source of randomness in the test's
+//! hands, injected faults, sample data, and the conformance suites that hold twins and real adapters to one promise.
+
+mod clock;
+pub mod conformance;
+mod faults;
+pub mod fixtures;
+mod jobs;
+mod objects;
+mod queue;
+mod registry;
+
+pub use clock::{ManualClock, SeededRandom};
+pub use faults::Fault;
+pub use jobs::MemoryJobs;
+pub use objects::{MemoryObjects, MemoryUpload};
+pub use queue::MemoryQueue;
+pub use registry::MemoryRegistry;

@@ -1,0 +1,85 @@
+//! The worker, wired to AWS.
+
+use crate::{Ports, Settings};
+use aws::{DynamoJobs, DynamoRegistry, S3Objects, SqsQueue};
+use domain::ports::{Clock, Random};
+use edge::settings::{
+    self, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET, TABLE_NAME,
+};
+use edge::{OsRandom, SystemClock};
+use lake::{Glue, Lake};
+use std::error::Error;
+
+/// The environment variables that the function reads.
+pub const SETTINGS: &[&str] =
+    &[LOG_LEVEL, TABLE_NAME, QUEUE_URL, STATE_BUCKET, LEASE_SECONDS, MAX_ATTEMPTS, PART_TARGET_BYTES];
+
+/// The ports over AWS.
+struct AwsPorts {
+    jobs: DynamoJobs,
+    lake: Lake<S3Objects>,
+    objects: S3Objects,
+    queue: SqsQueue,
+    registry: DynamoRegistry,
+    settings: Settings,
+}
+
+impl Ports for AwsPorts {
+    type Jobs = DynamoJobs;
+    type Lake = Lake<S3Objects>;
+    type Objects = S3Objects;
+    type Queue = SqsQueue;
+    type Registry = DynamoRegistry;
+
+    fn jobs(&self) -> &DynamoJobs {
+        &self.jobs
+    }
+    fn lake(&self) -> &Lake<S3Objects> {
+        &self.lake
+    }
+    fn objects(&self) -> &S3Objects {
+        &self.objects
+    }
+    fn queue(&self) -> &SqsQueue {
+        &self.queue
+    }
+    fn registry(&self) -> &DynamoRegistry {
+        &self.registry
+    }
+    fn clock(&self) -> &impl Clock {
+        &SystemClock
+    }
+    fn random(&self) -> &impl Random {
+        &OsRandom
+    }
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// Serves the work queue until the process ends.
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    edge::telemetry::init("export_worker");
+    let (table, queue_url, settings) = settings::read(SETTINGS, |from| {
+        let settings = Settings {
+            state_bucket: from.text(STATE_BUCKET),
+            lease_seconds: from.number(LEASE_SECONDS, 1..=900) as u32,
+            max_attempts: from.number(MAX_ATTEMPTS, 1..=100) as u32,
+            part_target_bytes: from.number(PART_TARGET_BYTES, 1..=1 << 40),
+        };
+        (from.text(TABLE_NAME), from.text(QUEUE_URL), settings)
+    })?;
+    let clients = aws::connect().await;
+    let region = clients.region().ok_or("no region is set")?;
+    let credentials = clients.credentials().ok_or("no credentials are set")?;
+    let objects = clients.objects();
+    let ports = AwsPorts {
+        jobs: clients.jobs(&table),
+        lake: Lake::new(Glue::new(region, clients.glue_endpoint(), credentials), objects.clone()),
+        objects,
+        queue: clients.queue(&queue_url),
+        registry: clients.registry(&table),
+        settings,
+    };
+    edge::queue::serve_queue(async |message| crate::handle(&ports, &message).await).await
+}

@@ -1,0 +1,124 @@
+//! S3 by s3s over a folder: one folder a bucket, keys as paths below it.
+//!
+//! s3s-fs looks and then writes, so that two conditional writes of one key could both win; here they take turns.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+
+use super::{ACCESS_KEY, SECRET_KEY};
+use crate::StartError;
+use crate::server::Server;
+
+/// The running emulator.
+#[derive(Debug)]
+pub struct S3 {
+    server: Server,
+    folder: PathBuf,
+}
+
+impl S3 {
+    /// Serves the buckets under `folder`, which is made if absent, on `listener`.
+    pub fn start(listener: TcpListener, folder: &Path) -> Result<Self, StartError> {
+        std::fs::create_dir_all(folder).map_err(StartError::folder(folder))?;
+        let buckets = s3s_fs::FileSystem::new(folder).map_err(|error| StartError::Folder {
+            path: folder.to_owned(),
+            source: std::io::Error::other(format!("{error:?}")),
+        })?;
+        let mut builder = S3ServiceBuilder::new(buckets);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let turns = Turns::default();
+        let server = Server::start(listener, move |request| answer(service.clone(), turns.clone(), request))
+            .map_err(|source| StartError::Listen { port: 0, source })?;
+        Ok(Self { server, folder: folder.to_owned() })
+    }
+
+    /// `http://host:port`.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The folder that holds the buckets.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Creates a bucket unless it is there.
+    pub fn create_bucket_if_absent(&self, name: &str) -> std::io::Result<()> {
+        std::fs::create_dir_all(self.folder.join(name))
+    }
+
+    /// Stops serving; the objects stay.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+async fn answer(service: S3Service, turns: Turns, request: Request<Incoming>) -> Response<s3s::Body> {
+    let request = request.map(s3s::Body::from);
+    let answered = if is_conditional_write(&request) {
+        let turn = turns.of(request.uri().path());
+        let _mine = turn.lock().await;
+        service.call(request).await
+    } else {
+        service.call(request).await
+    };
+    answered.unwrap_or_else(|error| {
+        tracing::error!(?error, "the S3 emulator failed");
+        let mut response = Response::new(s3s::Body::from(Bytes::new()));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// A PUT, or a POST that completes an upload, that depends on what is there.
+fn is_conditional_write<B>(request: &Request<B>) -> bool {
+    matches!(*request.method(), Method::PUT | Method::POST)
+        && (request.headers().contains_key(header::IF_NONE_MATCH) || request.headers().contains_key(header::IF_MATCH))
+}
+
+/// One lock per key that is being written on a condition.
+#[derive(Clone, Default)]
+struct Turns(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
+
+impl Turns {
+    fn of(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lock that only the map holds has nobody waiting.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(path.to_owned()).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_writes_with_a_condition_take_turns() {
+        let put = Request::put("/b/k");
+        assert!(is_conditional_write(&put.header("if-none-match", "*").body(()).unwrap()));
+        assert!(!is_conditional_write(&Request::put("/b/k").body(()).unwrap()));
+        assert!(!is_conditional_write(&Request::get("/b/k").header("if-none-match", "x").body(()).unwrap()));
+    }
+
+    #[test]
+    fn locks_of_keys_that_nobody_writes_are_dropped() {
+        let turns = Turns::default();
+        let held = turns.of("/b/1");
+        drop(turns.of("/b/2"));
+        drop(turns.of("/b/3"));
+        let keys: Vec<_> = turns.0.lock().unwrap().keys().cloned().collect();
+        assert!(keys.contains(&"/b/1".to_owned()) && !keys.contains(&"/b/2".to_owned()), "{keys:?}");
+        drop(held);
+    }
+}

@@ -1,0 +1,126 @@
+//! One data file, opened: its columns, its row groups, and streams of the rows in them.
+
+use crate::error::EngineError;
+use crate::ranges::ObjectRanges;
+use crate::tree::{FileColumn, file_columns};
+use arrow_array::RecordBatch;
+use domain::plan::DataFile;
+use domain::ports::objects::{Location, ReadObjects};
+use futures::{FutureExt, Stream, StreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+const DAMAGED: &str = "its data is damaged";
+
+/// An open data file, or the range of it that a part reads.
+pub(crate) struct InputFile<O> {
+    /// Where it is, for messages.
+    pub(crate) location: String,
+    /// Its top-level columns.
+    pub(crate) columns: Vec<FileColumn>,
+    /// The row groups to read, by number in the file.
+    pub(crate) groups: Vec<usize>,
+    ranges: ObjectRanges<O>,
+    metadata: ArrowReaderMetadata,
+}
+
+impl<O: ReadObjects> InputFile<O> {
+    /// Reads a file's footer.
+    pub(crate) async fn open(objects: &O, file: &DataFile) -> Result<Self, EngineError> {
+        let at = Location::parse(&file.location)
+            .ok_or_else(|| EngineError::input(&file.location, "its location is no s3 URL"))?;
+        let mut ranges = ObjectRanges { objects: Arc::new(objects.clone()), at, bytes: file.bytes };
+        // The Arrow schema that some writers embed is of no use: it may hold types that differ from file to file.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let no_file = "it is no whole Parquet file";
+        let metadata = AssertUnwindSafe(ArrowReaderMetadata::load_async(&mut ranges, options))
+            .catch_unwind()
+            .await
+            .map_err(|_| EngineError::input(&file.location, no_file))?
+            .map_err(|e| EngineError::reading(&file.location, no_file, e))?;
+        let mut groups = Vec::new();
+        for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let start = checked_start(group, file.bytes)
+                .ok_or_else(|| EngineError::input(&file.location, "its footer names bytes that it does not have"))?;
+            if file.range.is_none_or(|(first, end)| (first..end).contains(&start)) {
+                groups.push(number);
+            }
+        }
+        let columns = file_columns(metadata.schema());
+        Ok(Self { location: file.location.clone(), columns, groups, ranges, metadata })
+    }
+
+    /// Rows of a row group.
+    pub(crate) fn rows(&self, group: usize) -> u64 {
+        self.metadata.metadata().row_group(group).num_rows() as u64
+    }
+
+    /// The selected rows of a row group, all where nothing is selected, with only these leaf columns.
+    pub(crate) fn stream(
+        &self,
+        group: usize,
+        leaves: &[usize],
+        selection: Option<RowSelection>,
+        row_batch: usize,
+    ) -> Result<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'_, O>, EngineError> {
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves.iter().copied());
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(self.ranges.clone(), self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(mask)
+                .with_batch_size(row_batch);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        // The decoder may panic over damaged pages; whatever it held is dropped then, so that no broken state is seen.
+        let stream = builder.build().map_err(|e| self.damaged(e))?;
+        Ok(AssertUnwindSafe(stream).catch_unwind().map(|batch| match batch {
+            Ok(batch) => batch.map_err(|e| self.damaged(e)),
+            Err(_) => Err(self.error(DAMAGED)),
+        }))
+    }
+
+    /// An error in words of this file.
+    pub(crate) fn error(&self, meaning: impl Into<String>) -> EngineError {
+        EngineError::input(&self.location, meaning)
+    }
+
+    /// The error for values that do not fit the table's schema. Arrow's own words are left out: they may quote a value.
+    pub(crate) fn unfit(&self) -> EngineError {
+        self.error("its values do not fit the table's schema")
+    }
+
+    fn damaged(&self, error: ParquetError) -> EngineError {
+        EngineError::reading(&self.location, DAMAGED, error)
+    }
+}
+
+/// Where a row group starts, if all of it lies within the file; the decoder takes that for granted.
+fn checked_start(group: &RowGroupMetaData, file_bytes: u64) -> Option<u64> {
+    u64::try_from(group.num_rows()).ok()?;
+    for chunk in group.columns() {
+        let length = u64::try_from(chunk.compressed_size()).ok()?;
+        if chunk_start(chunk)?.checked_add(length)? > file_bytes {
+            return None;
+        }
+    }
+    group.columns().first().map_or(Some(0), chunk_start)
+}
+
+/// Where a column chunk starts: at its dictionary page, where it has one, else at its first data page.
+fn chunk_start(chunk: &ColumnChunkMetaData) -> Option<u64> {
+    let data = u64::try_from(chunk.data_page_offset()).ok()?;
+    match chunk.dictionary_page_offset() {
+        Some(dictionary) => Some(u64::try_from(dictionary).ok()?.min(data)),
+        None => Some(data),
+    }
+}
+
+/// Where a row group of a file that we wrote starts.
+pub(crate) fn group_start(group: &RowGroupMetaData) -> u64 {
+    group.columns().first().and_then(chunk_start).unwrap_or(0)
+}

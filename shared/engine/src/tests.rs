@@ -1,0 +1,9 @@
+//! The engine as a whole, over objects in memory.
+#![allow(clippy::unwrap_used)]
+
+mod files;
+mod filtering;
+mod oracle;
+mod projecting;
+mod properties;
+mod table;

@@ -1,0 +1,304 @@
+//! What is read and what is written, file by file.
+
+use super::table::*;
+use crate::{EngineError, Progress, Step};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use bytes::Bytes;
+use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
+use domain::schema::{Field, Kind};
+use parquet::arrow::ArrowWriter;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use testkit::{Fault, MemoryObjects};
+
+fn numbered(count: usize) -> Vec<Value> {
+    (0..count).map(|i| member(&format!("p{i:05}"), "ups", "s1", "realized", "2018-01-01T00:00:00Z")).collect()
+}
+
+fn plain(rows: &[Value]) -> RecordBatch {
+    batch(&arrow_schema(&source_schema()), rows)
+}
+
+async fn objects_below(store: &MemoryObjects, prefix: &str) -> usize {
+    store.list(&Location::new("lake", prefix)).await.unwrap().len()
+}
+
+fn meaning(error: EngineError) -> String {
+    match error {
+        EngineError::Input { meaning, .. } => meaning,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn ranges_that_tile_a_file_cover_each_row_once() {
+    let store = MemoryObjects::default();
+    let body = parquet(&plain(&numbered(50)), 7);
+    let footer = SerializedFileReader::new(body.clone()).unwrap();
+    let starts: Vec<u64> = footer.metadata().row_groups().iter().map(|g| g.column(0).byte_range().0).collect();
+    let whole = put(&store, "a", body).await;
+    for cuts in [vec![starts[3]], vec![starts[1], starts[2], starts[7]], vec![5], vec![starts[2] + 1, starts[4] - 1]] {
+        let mut ids = Vec::new();
+        let edges: Vec<u64> = [vec![0], cuts, vec![whole.bytes]].concat();
+        for pair in edges.windows(2) {
+            let store = MemoryObjects::default();
+            let body = parquet(&plain(&numbered(50)), 7);
+            let piece = domain::plan::DataFile { range: Some((pair[0], pair[1])), ..put(&store, "a", body).await };
+            let (rows, _) = Job::segment("ups", "s1", &[]).files(&store, vec![piece]).await;
+            ids.extend(rows);
+        }
+        assert_eq!(ids, (0..50).map(|i| json!({ "profileId": format!("p{i:05}") })).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_a_file_lacks_reads_as_null() {
+    let store = MemoryObjects::default();
+    let mut older = source_schema();
+    older.fields.retain(|f| f.name == "profileId" || f.name == "personalEmail");
+    let email = older.fields.iter_mut().find(|f| f.name == "personalEmail").unwrap();
+    email.kind = Kind::Nested(domain::schema::Nested::Struct {
+        fields: vec![Field { id: 22, name: "label".into(), required: false, kind: Kind::Primitive("string".into()) }],
+    });
+    let rows = [json!({ "profileId": "a", "personalEmail": { "label": "home" } }), json!({ "profileId": "b" })];
+    let file = put(&store, "a", parquet(&batch(&arrow_schema(&older), &rows), 10)).await;
+    let job = Job::fields("profileId,score,orders.sku,personalEmail.address,identityMap");
+    let (exported, _) = job.files(&store, vec![file.clone()]).await;
+    assert_eq!(exported, [json!({ "personalEmail": {}, "profileId": "a" }), json!({ "profileId": "b" })]);
+    let (members, _) = Job::segment("ups", "s1", &[]).files(&store, vec![file]).await;
+    assert!(members.is_empty());
+}
+
+#[tokio::test]
+async fn a_renamed_column_is_found_by_its_field_id() {
+    let store = MemoryObjects::default();
+    let mut older = source_schema();
+    let score = older.fields.iter_mut().find(|f| f.name == "score").unwrap();
+    score.name = "points".into();
+    older.fields.push(Field { id: 99, name: "score".into(), required: false, kind: Kind::Primitive("int".into()) });
+    let rows = [json!({ "profileId": "a", "points": 5, "score": 9 })];
+    let file = put(&store, "a", parquet(&batch(&arrow_schema(&older), &rows), 10)).await;
+    let (exported, _) = Job::fields("score").files(&store, vec![file]).await;
+    assert_eq!(exported, [json!({ "score": 5 })]);
+}
+
+#[tokio::test]
+async fn a_file_without_field_ids_is_read_by_name() {
+    let store = MemoryObjects::default();
+    let rows = [member("a", "ups", "s1", "realized", "2018-01-01T00:00:00Z")];
+    let with_ids = plain(&rows);
+    let bare = ArrowSchema::new(with_ids.schema().fields().iter().map(|f| without_ids(f)).collect::<Vec<_>>());
+    let file = put(&store, "a", parquet(&batch(&bare, &rows), 10)).await;
+    let mut job = Job::segment("ups", "s1", &[]);
+    job.projection = Default::default();
+    assert_eq!(job.files(&store, vec![file]).await.0, canonical(&rows));
+}
+
+fn without_ids(field: &ArrowField) -> ArrowField {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| without_ids(f)).collect()),
+        DataType::List(element) => DataType::List(Arc::new(without_ids(element))),
+        DataType::Map(entries, sorted) => DataType::Map(Arc::new(without_ids(entries)), *sorted),
+        leaf => leaf.clone(),
+    };
+    ArrowField::new(field.name(), data_type, field.is_nullable())
+}
+
+#[tokio::test]
+async fn timestamps_of_any_unit_are_compared_and_exported() {
+    let start = "2018-01-01T00:00:00Z";
+    let rows =
+        [member("a", "ups", "s1", "realized", start), member("b", "ups", "s1", "realized", "2017-12-31T23:59:59.999Z")];
+    for (unit, zone) in [
+        (TimeUnit::Millisecond, Some("UTC")),
+        (TimeUnit::Nanosecond, Some("UTC")),
+        (TimeUnit::Microsecond, None),
+        (TimeUnit::Nanosecond, None),
+    ] {
+        let store = MemoryObjects::default();
+        let rows = times_as(&plain(&rows), &DataType::Timestamp(unit, zone.map(Into::into)));
+        let file = put(&store, "a", parquet(&rows, 10)).await;
+        let mut job = Job::segment("ups", "s1", &[]).within(Some(start), Some(start));
+        job.projection = domain::fields::Projection::parse("segmentMembership.*.*.lastQualificationTime");
+        let (exported, _) = job.files(&store, vec![file]).await;
+        let time = json!({ "ups": { "s1": { "lastQualificationTime": start } } });
+        assert_eq!(exported, [json!({ "segmentMembership": time })], "{unit:?} {zone:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_row_of_a_profile_is_refused_unless_the_owner_promises_there_is_none() {
+    let store = MemoryObjects::default();
+    let once = put(&store, "a", parquet(&plain(&numbered(5)), 10)).await;
+    let again = put(&store, "b", parquet(&plain(&[json!({ "profileId": "p00003" })]), 10)).await;
+    let mut job = Job::segment("ups", "s1", &[]);
+    job.unique_profiles = false;
+    let result = job.export(&store, vec![once.clone(), again.clone()], |_| Step::Continue).await;
+    assert!(matches!(result, Err(EngineError::Fragments { location }) if location == again.location));
+    assert_eq!(objects_below(&store, "export/").await, 0);
+    assert_eq!(job.files(&store, vec![once.clone()]).await.0.len(), 5);
+    store.delete(&Location::new("lake", "export/part-000.parquet")).await.unwrap();
+    job.unique_profiles = true;
+    assert_eq!(job.files(&store, vec![once, again]).await.0.len(), 5);
+}
+
+#[tokio::test]
+async fn a_row_without_a_profile_id_is_an_error_of_its_file() {
+    for unique_profiles in [true, false] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&plain(&[json!({ "score": 1 })]), 10)).await;
+        let job = Job { unique_profiles, ..Job::fields("score") };
+        let error = job.export(&store, vec![file], |_| Step::Continue).await.unwrap_err();
+        assert_eq!(meaning(error), "a row has no profile id");
+    }
+}
+
+#[tokio::test]
+async fn files_without_rows_bring_forth_nothing() {
+    let store = MemoryObjects::default();
+    let file = put(&store, "a", parquet(&plain(&[]), 10)).await;
+    let (_, outputs) = Job::default().files(&store, vec![file]).await;
+    assert_eq!((outputs.files.len(), outputs.counts.rows, outputs.version), (0, 0, domain::plan::PLAN_VERSION));
+    assert!(Job::default().files(&store, vec![]).await.1.files.is_empty());
+}
+
+#[tokio::test]
+async fn a_part_that_outgrows_a_file_begins_the_next() {
+    let store = MemoryObjects::default();
+    let file = put(&store, "a", parquet(&plain(&numbered(2_000)), 500)).await;
+    let mut job = Job::fields("profileId");
+    job.settings = crate::Settings { row_batch: 100, row_group_bytes: 600, file_bytes: 2_000, ..job.settings };
+    let (rows, outputs) = job.files(&store, vec![file]).await;
+    assert_eq!(rows.len(), 2_000);
+    assert!(outputs.files.len() > 2);
+    let mut last = String::new();
+    for (i, file) in outputs.files.iter().enumerate() {
+        assert_eq!(file.location, format!("s3://lake/export/part-{i:03}.parquet"));
+        let (low, high) = file.profile_id_bounds.clone().unwrap();
+        assert!(last < low && low < high);
+        last = high;
+        assert!(file.split_offsets.len() > 1);
+        assert_eq!(file.split_offsets[0], 4);
+        assert!(file.split_offsets.windows(2).all(|w| w[0] < w[1]) && file.split_offsets.last() < Some(&file.bytes));
+    }
+    assert_eq!(outputs.files.iter().map(|f| f.bytes).sum::<u64>(), outputs.counts.bytes);
+    assert_eq!(outputs.files.iter().map(|f| f.rows).sum::<u64>(), outputs.counts.rows);
+}
+
+#[tokio::test]
+async fn progress_never_falls_and_reaches_the_parts_weight() {
+    let store = MemoryObjects::default();
+    let files = vec![
+        put(&store, "a", parquet(&plain(&numbered(20)), 3)).await,
+        put(&store, "b", parquet(&plain(&[]), 3)).await,
+        put(&store, "c", parquet(&plain(&numbered(5)), 3)).await,
+    ];
+    let weight = files.iter().map(|f| f.weight()).sum();
+    let mut seen = Vec::new();
+    let job = Job::segment("ups", "s1", &[]);
+    job.export(&store, files, |progress| {
+        seen.push(progress);
+        Step::Continue
+    })
+    .await
+    .unwrap();
+    assert!(seen.windows(2).all(|w| w[0].weight <= w[1].weight && w[0].rows <= w[1].rows));
+    assert_eq!(seen.last(), Some(&Progress { weight, rows: 25 }));
+}
+
+#[tokio::test]
+async fn stopping_leaves_nothing_behind_wherever_it_happens() {
+    let mut reports = 0;
+    loop {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&plain(&numbered(300)), 50)).await;
+        let mut job = Job::segment("ups", "s1", &[]);
+        job.settings = crate::Settings { row_batch: 20, row_group_bytes: 100, file_bytes: 400, ..job.settings };
+        let mut left = reports;
+        let result = job
+            .export(&store, vec![file], |_| {
+                left -= 1;
+                if left < 0 { Step::Stop } else { Step::Continue }
+            })
+            .await;
+        match result {
+            Err(EngineError::Stopped) => {
+                assert_eq!(objects_below(&store, "export/").await, 0, "after {reports} reports");
+                assert_eq!(store.open_uploads(), 0, "after {reports} reports");
+            }
+            Ok(outputs) => {
+                assert_eq!(outputs.counts.rows, 300);
+                assert!(reports > 20 && outputs.files.len() > 1);
+                break;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        reports += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_failing_store_is_told_as_such_and_nothing_is_left_behind() {
+    for (call, fault) in [
+        ("read_range", Fault::BeforeEffect),
+        ("begin", Fault::BeforeEffect),
+        ("write", Fault::BeforeEffect),
+        ("complete", Fault::BeforeEffect),
+        ("complete", Fault::AfterEffect),
+    ] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&plain(&numbered(10)), 5)).await;
+        store.fail_next(call, fault);
+        let result = Job::fields("profileId").export(&store, vec![file], |_| Step::Continue).await;
+        assert!(matches!(result, Err(EngineError::Objects(ObjectError::Unavailable(_)))), "{call}: {result:?}");
+        assert_eq!(objects_below(&store, "export/").await, 0, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_are_refused_and_never_panic() {
+    let good = parquet(&plain(&numbered(40)), 10);
+    let empty = Bytes::new();
+    let cut = good.slice(..good.len() / 2);
+    let headless = Bytes::from([&[0u8; 4000][..], &good[4000..]].concat());
+    for (name, body) in [("empty", empty), ("text", "no parquet".into()), ("cut", cut), ("zeroed", headless)] {
+        let store = MemoryObjects::default();
+        let file = put(&store, name, body).await;
+        let result = Job::segment("ups", "s1", &[]).export(&store, vec![file], |_| Step::Continue).await;
+        assert!(matches!(result, Err(EngineError::Input { .. })), "{name}: {result:?}");
+        assert_eq!(objects_below(&store, "export/").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_nesting_or_type_is_refused_by_name() {
+    for (name, kind) in
+        [("score", "string"), ("personalEmail", "long"), ("tags", "string"), ("segmentMembership", "string")]
+    {
+        let store = MemoryObjects::default();
+        let mut other = source_schema();
+        other.fields.iter_mut().find(|f| f.name == name).unwrap().kind = Kind::Primitive(kind.into());
+        let file = put(&store, "a", parquet(&batch(&arrow_schema(&other), &[json!({ "profileId": "a" })]), 10)).await;
+        let error = Job::default().export(&store, vec![file], |_| Step::Continue).await.unwrap_err();
+        assert!(meaning(error).contains(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_is_the_stores_answer() {
+    let store = MemoryObjects::default();
+    let file = put(&store, "a", parquet(&plain(&[]), 10)).await;
+    store.delete(&Location::new("lake", "profiles/a")).await.unwrap();
+    let result = Job::default().export(&store, vec![file], |_| Step::Continue).await;
+    assert!(matches!(result, Err(EngineError::Objects(ObjectError::NotFound(_)))));
+}
+
+#[test]
+fn the_sample_files_hold_dictionaries() {
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::new(arrow_schema(&source_schema())), None).unwrap();
+    writer.write(&plain(&numbered(3))).unwrap();
+    let footer = writer.close().unwrap();
+    assert!(footer.row_group(0).column(0).dictionary_page_offset().is_some());
+}

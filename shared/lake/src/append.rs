@@ -1,0 +1,262 @@
+//! Appending: a job's snapshot exactly once, and files that were loaded from outside.
+
+use crate::Lake;
+use crate::catalog::Judged;
+use crate::error::lake_error;
+use crate::glue::GlueApi;
+use crate::read::{entries, live, manifests};
+use crate::schema::{BATCH_ID, is_by_batch};
+use domain::id::BatchId;
+use domain::plan::{OutputFile, PlannedTarget, TableName};
+use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
+use domain::ports::objects::{ReadObjects, WriteObjects};
+use futures::TryStreamExt;
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, ManifestContentType, ManifestFile,
+    PrimitiveLiteral, Struct, Transform,
+};
+use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::future::Future;
+use uuid::Uuid;
+
+/// Summary property: the job that made the snapshot.
+pub const JOB_ID: &str = "export.job-id";
+/// Summary property: the job's batches, comma-separated.
+pub const BATCH_IDS: &str = "export.batch-ids";
+/// The profile's id in export tables.
+const PROFILE_ID: &str = "profileId";
+/// Summary property: one loading of files, so that a lost answer is settled by looking.
+const IMPORT_ID: &str = "import.id";
+/// Looks at a table that others keep moving before a loading of files gives up.
+const IMPORT_ATTEMPTS: usize = 5;
+
+/// A Parquet file, with Iceberg field ids, that was written for a table and is not in it yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDataFile {
+    /// `s3://bucket/key`.
+    pub location: String,
+    /// File size in bytes.
+    pub bytes: u64,
+    /// Rows; never 0.
+    pub rows: u64,
+    /// The bucket that all its rows lie in, where the table is bucketed.
+    pub bucket: Option<u32>,
+    /// Byte offsets at which its row groups start.
+    pub split_offsets: Vec<u64>,
+}
+
+impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
+    async fn append<F>(
+        &self,
+        commit: &Commit,
+        still_committing: impl FnOnce() -> F + Send,
+    ) -> std::result::Result<Appended, LakeError>
+    where
+        F: Future<Output = bool> + Send,
+    {
+        let target = &commit.target;
+        let failed = |e| lake_error(&target.table, e);
+        let judged = self.judge(&target.table).await?;
+        if judged.table().metadata().uuid().to_string() != target.table_uuid {
+            return Err(LakeError::OtherTable(target.table.clone()));
+        }
+        if is_committed(&judged, commit).await.map_err(failed)? {
+            return Ok(Appended::Visible);
+        }
+        if !still_committing().await {
+            return Ok(Appended::Withdrawn);
+        }
+        let judged = for_batches(judged, target)?;
+        let files = commit.files.iter().map(|f| exported_file(f, target));
+        let files = files.collect::<Result<_>>().map_err(failed)?;
+        let uuid = Uuid::parse_str(&commit.commit_uuid).map_err(|e| failed(e.into()))?;
+        let batches: Vec<_> = commit.batches.iter().map(BatchId::as_str).collect();
+        let summary = [(JOB_ID, commit.job_id.to_string()), (BATCH_IDS, batches.join(","))];
+        self.swap_in(&target.table, judged, files, uuid, summary).await
+    }
+}
+
+impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
+    /// Appends files to a table as one snapshot, exactly once as long as the call is not repeated. The table is either not
+    /// partitioned, or by one bucket field alone, and then every file names its bucket.
+    pub async fn append_files(&self, table: &TableName, files: Vec<NewDataFile>) -> std::result::Result<(), LakeError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let import = Uuid::new_v4().to_string();
+        let mut last = None;
+        for _ in 0..IMPORT_ATTEMPTS {
+            let judged = self.judge(table).await?;
+            if is_named(&judged, IMPORT_ID, &import) {
+                return Ok(());
+            }
+            let files = imported_files(&judged, table, &files)?;
+            match self.swap_in(table, judged, files, Uuid::new_v4(), [(IMPORT_ID, import.clone())]).await {
+                Ok(Appended::Visible) => return Ok(()),
+                Ok(Appended::Conflict | Appended::Withdrawn) => {}
+                // The answer may have been lost on its way: look before anything is sent again.
+                Err(LakeError::Unavailable(source)) => last = Some(source),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LakeError::Unavailable(last.unwrap_or_else(|| "others moved the table again and again".into())))
+    }
+
+    /// Appends one snapshot to the judged table and swaps by the version that was judged.
+    async fn swap_in<const N: usize>(
+        &self,
+        table: &TableName,
+        judged: Judged,
+        files: Vec<DataFile>,
+        commit_uuid: Uuid,
+        summary: [(&str, String); N],
+    ) -> std::result::Result<Appended, LakeError> {
+        let transaction = Transaction::new(judged.shown());
+        let append = transaction
+            .fast_append()
+            .with_check_duplicate(false)
+            .set_commit_uuid(commit_uuid)
+            .set_snapshot_properties(summary.map(|(key, value)| (key.to_owned(), value)).into())
+            .add_data_files(files);
+        let catalog = self.catalog().bound_to(judged);
+        let committed = match append.apply(transaction) {
+            Ok(transaction) => transaction.commit(&catalog).await,
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(_) => Ok(Appended::Visible),
+            Err(error) if error.kind() == ErrorKind::CatalogCommitConflicts => Ok(Appended::Conflict),
+            Err(error) => Err(lake_error(table, error)),
+        }
+    }
+}
+
+/// Whether a snapshot's summary has that property.
+fn is_named(judged: &Judged, key: &str, value: &str) -> bool {
+    let mut snapshots = judged.table().metadata().snapshots();
+    snapshots.any(|s| s.summary().additional_properties.get(key).is_some_and(|v| v == value))
+}
+
+/// Whether the job's snapshot is in the table: a summary names the job or, where that snapshot has been expired since, a
+/// live data file lies in one of the job's partitions.
+async fn is_committed(judged: &Judged, commit: &Commit) -> Result<bool> {
+    if is_named(judged, JOB_ID, &commit.job_id.to_string()) {
+        return Ok(true);
+    }
+    let metadata = judged.table().metadata();
+    let batch_id = metadata.current_schema().as_struct().field_by_name(BATCH_ID);
+    let (Some(snapshot), Some(batch_id)) = (metadata.current_snapshot(), batch_id) else { return Ok(false) };
+    let position = |file: &ManifestFile| {
+        let spec = metadata.partition_spec_by_id(file.partition_spec_id)?;
+        spec.fields().iter().position(|f| f.source_id == batch_id.id && f.transform == Transform::Identity)
+    };
+    let mut candidates = manifests(judged.table(), snapshot).await?;
+    candidates.retain(|m| {
+        m.content == ManifestContentType::Data && position(m).is_some_and(|at| may_hold(m, at, &commit.batches))
+    });
+    let mut read = entries(judged.table(), candidates);
+    while let Some((file, manifest)) = read.try_next().await? {
+        let Some(at) = position(&file) else { continue };
+        let of_job = |partition: &Struct| match partition.fields().get(at) {
+            Some(Some(Literal::Primitive(PrimitiveLiteral::String(batch)))) => {
+                commit.batches.iter().any(|b| b.as_str() == batch)
+            }
+            _ => false,
+        };
+        if live(&manifest).any(|e| of_job(e.data_file().partition())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a manifest's bounds leave room for a file of these batches.
+fn may_hold(manifest: &ManifestFile, at: usize, batches: &[BatchId]) -> bool {
+    let Some(field) = manifest.partitions.as_ref().and_then(|p| p.get(at)) else { return true };
+    let above = |b: &[u8]| field.lower_bound.as_ref().is_none_or(|least| least.as_ref() <= b);
+    let below = |b: &[u8]| field.upper_bound.as_ref().is_none_or(|greatest| b <= greatest.as_ref());
+    batches.iter().map(|b| b.as_str().as_bytes()).any(|b| above(b) && below(b))
+}
+
+/// The table as the job's files were written for it, whatever spec is the default one by now.
+fn for_batches(judged: Judged, target: &PlannedTarget) -> std::result::Result<Judged, LakeError> {
+    let metadata = judged.table().metadata();
+    let planned = metadata.partition_spec_by_id(target.spec_id);
+    if !planned.is_some_and(|spec| is_by_batch(metadata, spec)) {
+        let sentence = format!("{} has no partition spec any more that is exactly identity({BATCH_ID})", target.table);
+        return Err(LakeError::Unsupported(sentence));
+    }
+    judged.with_default_spec(target.spec_id).map_err(|e| lake_error(&target.table, e))
+}
+
+/// A file of the job's output. Bounds stand only for what readers look a profile or a batch up by.
+fn exported_file(file: &OutputFile, target: &PlannedTarget) -> Result<DataFile> {
+    let batch = file.batch_id.as_str();
+    let mut lower = HashMap::new();
+    let mut upper = HashMap::new();
+    let profile_id = target.schema.field(PROFILE_ID).zip(file.profile_id_bounds.as_ref());
+    let batch_id = target.schema.field(BATCH_ID);
+    let profile_id = profile_id.map(|(column, (least, greatest))| (column.id, least.as_str(), greatest.as_str()));
+    for (column, least, greatest) in profile_id.into_iter().chain(batch_id.map(|c| (c.id, batch, batch))) {
+        lower.insert(column, Datum::string(least));
+        upper.insert(column, Datum::string(greatest));
+    }
+    parquet_file(&file.location, file.bytes, file.rows, &file.split_offsets)
+        .partition_spec_id(target.spec_id)
+        .partition(Struct::from_iter([Some(Literal::string(batch))]))
+        .lower_bounds(lower)
+        .upper_bounds(upper)
+        .build()
+        .map_err(incomplete)
+}
+
+/// Loaded files as the table's default spec wants them.
+fn imported_files(
+    judged: &Judged,
+    table: &TableName,
+    files: &[NewDataFile],
+) -> std::result::Result<Vec<DataFile>, LakeError> {
+    let spec = judged.table().metadata().default_partition_spec();
+    let partition = |file: &NewDataFile| match (spec.fields(), file.bucket) {
+        ([], None) => Some(Struct::empty()),
+        ([field], Some(bucket)) => match field.transform {
+            Transform::Bucket(n) if bucket < n => {
+                Some(Struct::from_iter([Some(Literal::int(i32::try_from(bucket).ok()?))]))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let data_file = |file: &NewDataFile| {
+        let partition = partition(file).ok_or_else(|| {
+            LakeError::Unsupported(format!(
+                "{table} is partitioned otherwise than the file {} was written; load the table with the tool that keeps it",
+                file.location
+            ))
+        })?;
+        let built = parquet_file(&file.location, file.bytes, file.rows, &file.split_offsets)
+            .partition_spec_id(spec.spec_id())
+            .partition(partition)
+            .build();
+        built.map_err(|e| lake_error(table, incomplete(e)))
+    };
+    files.iter().map(data_file).collect()
+}
+
+fn parquet_file(location: &str, bytes: u64, rows: u64, split_offsets: &[u64]) -> DataFileBuilder {
+    let offsets: Vec<_> = split_offsets.iter().filter_map(|o| i64::try_from(*o).ok()).collect();
+    let mut file = DataFileBuilder::default();
+    file.content(DataContentType::Data)
+        .file_path(location.into())
+        .file_format(DataFileFormat::Parquet)
+        .file_size_in_bytes(bytes)
+        .record_count(rows)
+        .split_offsets((!offsets.is_empty()).then_some(offsets));
+    file
+}
+
+fn incomplete(error: iceberg::spec::DataFileBuilderError) -> Error {
+    Error::new(ErrorKind::DataInvalid, "a data file lacks a field").with_source(error)
+}

@@ -1,0 +1,228 @@
+//! Our `iceberg::Catalog` over Glue: what a table is stands in one metadata file, which file is current stands in Glue, and
+//! every update swaps the one for the other by the `VersionId` it was judged at.
+
+use crate::error::Refusal;
+use crate::glue::{Database, GlueApi, GlueError, GlueTable, TableInput};
+use async_trait::async_trait;
+use domain::plan::TableName;
+use iceberg::io::FileIO;
+use iceberg::spec::{TableMetadata, TableMetadataBuilder};
+use iceberg::table::Table;
+use iceberg::{
+    Catalog, Error, ErrorKind, MetadataLocation, Namespace, NamespaceIdent, Result, Runtime, TableCommit, TableCreation,
+    TableIdent,
+};
+use std::collections::HashMap;
+use std::str::FromStr;
+
+/// The catalog. Bound to a [`Judged`] table it shows that table as it was judged, and updates it only from there.
+#[derive(Clone, Debug)]
+pub(crate) struct GlueCatalog<G> {
+    glue: G,
+    io: FileIO,
+    bound: Option<Judged>,
+}
+
+/// A table as it was at one version of its catalog entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    entry: GlueTable,
+    table: Table,
+    shown: Table,
+}
+
+impl Judged {
+    /// The table.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The table as a bound catalog shows it.
+    pub(crate) fn shown(&self) -> &Table {
+        &self.shown
+    }
+
+    /// The same, shown with another default partition spec: Iceberg's append writes for the default one only. What is
+    /// swapped in is the update applied to the table itself, whose default stays.
+    pub(crate) fn with_default_spec(mut self, spec_id: i32) -> Result<Self> {
+        let metadata = self.table.metadata();
+        if metadata.default_partition_spec_id() != spec_id {
+            let changed = metadata.clone().into_builder(None).set_default_partition_spec(spec_id)?.build()?.metadata;
+            self.shown = table(self.table.identifier(), self.table.file_io(), changed, self.table.metadata_location_result()?)?;
+        }
+        Ok(self)
+    }
+}
+
+impl<G: GlueApi> GlueCatalog<G> {
+    pub(crate) fn new(glue: G, io: FileIO) -> Self {
+        Self { glue, io, bound: None }
+    }
+
+    /// This catalog, bound to what was judged.
+    pub(crate) fn bound_to(&self, judged: Judged) -> Self {
+        Self { bound: Some(judged), ..self.clone() }
+    }
+
+    /// The table as it stands now.
+    pub(crate) async fn judge(&self, ident: &TableIdent) -> Result<Judged> {
+        let name = table_name(ident)?;
+        let entry = self.glue.table(&name).await.map_err(|e| failure(e, ErrorKind::TableNotFound))?;
+        let Some(at) = entry.metadata_location() else {
+            return Err(Refusal(format!("{name} is not an Iceberg table")).into());
+        };
+        let metadata = TableMetadata::read_from(&self.io, at).await?;
+        let table = table(ident, &self.io, metadata, at)?;
+        Ok(Judged { entry, shown: table.clone(), table })
+    }
+
+    /// Writes the metadata file, then points the entry at it, if the entry still is as it was judged.
+    async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
+        let name = table_name(updated.identifier())?;
+        let Some(version) = base.entry.version_id else {
+            return Err(Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into());
+        };
+        let at = updated.metadata_location_result()?;
+        updated.metadata().write_to(&self.io, &MetadataLocation::from_str(at)?).await?;
+        let input = base.entry.input.pointing_at(updated.metadata(), at);
+        let swapped = self.glue.update_table(&name.database, &input, &version).await;
+        swapped.map_err(|e| failure(e, ErrorKind::TableNotFound))?;
+        Ok(updated)
+    }
+}
+
+/// Iceberg's name of a table.
+pub(crate) fn ident(name: &TableName) -> TableIdent {
+    TableIdent::new(NamespaceIdent::new(name.database.clone()), name.table.clone())
+}
+
+fn table_name(ident: &TableIdent) -> Result<TableName> {
+    Ok(TableName { database: database(ident.namespace())?.into(), table: ident.name().into() })
+}
+
+fn database(namespace: &NamespaceIdent) -> Result<&str> {
+    match namespace.as_ref().as_slice() {
+        [name] => Ok(name),
+        _ => Err(Error::new(ErrorKind::DataInvalid, "Glue's namespaces have one level")),
+    }
+}
+
+fn table(ident: &TableIdent, io: &FileIO, metadata: TableMetadata, at: &str) -> Result<Table> {
+    let builder = Table::builder().identifier(ident.clone()).file_io(io.clone()).metadata(metadata);
+    // Nothing here reads a manifest twice.
+    builder.metadata_location(at).runtime(Runtime::try_current()?).disable_cache().build()
+}
+
+/// A catalog's failure in Iceberg's terms. Never retryable: Iceberg would retry from a fresh load that nobody judged.
+fn failure(error: GlueError, missing: ErrorKind) -> Error {
+    let kind = match error {
+        GlueError::NotFound => missing,
+        GlueError::AlreadyExists if missing == ErrorKind::NamespaceNotFound => ErrorKind::NamespaceAlreadyExists,
+        GlueError::AlreadyExists => ErrorKind::TableAlreadyExists,
+        GlueError::VersionMismatch => ErrorKind::CatalogCommitConflicts,
+        GlueError::Denied(_) | GlueError::Unavailable(_) | GlueError::Invalid(_) => ErrorKind::Unexpected,
+    };
+    Error::new(kind, "a catalog call failed").with_source(error)
+}
+
+fn unsupported<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::FeatureUnsupported, "this catalog only creates, loads and updates tables"))
+}
+
+#[async_trait]
+impl<G: GlueApi> Catalog for GlueCatalog<G> {
+    async fn list_namespaces(&self, _: Option<&NamespaceIdent>) -> Result<Vec<NamespaceIdent>> {
+        unsupported()
+    }
+
+    async fn create_namespace(&self, name: &NamespaceIdent, properties: HashMap<String, String>) -> Result<Namespace> {
+        let mut parameters: HashMap<_, _> = properties.clone();
+        let location_uri = parameters.remove("location");
+        let entry = Database { name: database(name)?.into(), location_uri, parameters: parameters.into_iter().collect() };
+        let created = self.glue.create_database(&entry).await;
+        created.map_err(|e| failure(e, ErrorKind::NamespaceNotFound))?;
+        Ok(Namespace::with_properties(name.clone(), properties))
+    }
+
+    async fn get_namespace(&self, name: &NamespaceIdent) -> Result<Namespace> {
+        let entry = self.glue.database(database(name)?).await;
+        let entry = entry.map_err(|e| failure(e, ErrorKind::NamespaceNotFound))?;
+        let location = entry.location_uri.map(|at| ("location".to_owned(), at));
+        Ok(Namespace::with_properties(name.clone(), entry.parameters.into_iter().chain(location).collect()))
+    }
+
+    async fn namespace_exists(&self, name: &NamespaceIdent) -> Result<bool> {
+        exists(self.get_namespace(name).await, ErrorKind::NamespaceNotFound)
+    }
+
+    async fn update_namespace(&self, _: &NamespaceIdent, _: HashMap<String, String>) -> Result<()> {
+        unsupported()
+    }
+
+    async fn drop_namespace(&self, _: &NamespaceIdent) -> Result<()> {
+        unsupported()
+    }
+
+    async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<TableIdent>> {
+        let tables = self.glue.tables(database(namespace)?).await;
+        let tables = tables.map_err(|e| failure(e, ErrorKind::NamespaceNotFound))?;
+        let iceberg = tables.into_iter().filter(|t| t.metadata_location().is_some());
+        Ok(iceberg.map(|t| TableIdent::new(namespace.clone(), t.input.name)).collect())
+    }
+
+    async fn create_table(&self, namespace: &NamespaceIdent, creation: TableCreation) -> Result<Table> {
+        let ident = TableIdent::new(namespace.clone(), creation.name.clone());
+        let metadata = TableMetadataBuilder::from_table_creation(creation)?.build()?.metadata;
+        let location = MetadataLocation::new_with_metadata(metadata.location(), &metadata);
+        metadata.write_to(&self.io, &location).await?;
+        let at = location.to_string();
+        let input = TableInput::new(ident.name(), &metadata, &at);
+        let created = self.glue.create_table(database(namespace)?, &input).await;
+        created.map_err(|e| failure(e, ErrorKind::NamespaceNotFound))?;
+        table(&ident, &self.io, metadata, &at)
+    }
+
+    async fn load_table(&self, ident: &TableIdent) -> Result<Table> {
+        match &self.bound {
+            Some(judged) => Ok(judged.shown.clone()),
+            None => Ok(self.judge(ident).await?.table),
+        }
+    }
+
+    async fn drop_table(&self, _: &TableIdent) -> Result<()> {
+        unsupported()
+    }
+
+    async fn purge_table(&self, _: &TableIdent) -> Result<()> {
+        unsupported()
+    }
+
+    async fn table_exists(&self, ident: &TableIdent) -> Result<bool> {
+        exists(self.glue.table(&table_name(ident)?).await.map_err(|e| failure(e, ErrorKind::TableNotFound)), ErrorKind::TableNotFound)
+    }
+
+    async fn rename_table(&self, _: &TableIdent, _: &TableIdent) -> Result<()> {
+        unsupported()
+    }
+
+    async fn register_table(&self, _: &TableIdent, _: String) -> Result<Table> {
+        unsupported()
+    }
+
+    async fn update_table(&self, commit: TableCommit) -> Result<Table> {
+        let base = match &self.bound {
+            Some(judged) => judged.clone(),
+            None => self.judge(commit.identifier()).await?,
+        };
+        let updated = commit.apply(base.table.clone())?;
+        self.swap(base, updated).await
+    }
+}
+
+fn exists<T>(found: Result<T>, missing: ErrorKind) -> Result<bool> {
+    match found {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == missing => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,61 @@
+//! What failures mean: Iceberg's errors, and what lies beneath them, in the terms of the lake's port.
+
+use crate::glue::GlueError;
+use domain::plan::TableName;
+use domain::ports::lake::LakeError;
+use domain::ports::objects::ObjectError;
+use iceberg::ErrorKind;
+use std::error::Error;
+
+pub(crate) use domain::ports::lake::Source;
+
+/// A table that we cannot serve, in one sentence for the user. Travels as the source of an Iceberg error.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refusal(pub(crate) String);
+
+impl From<Refusal> for iceberg::Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(ErrorKind::FeatureUnsupported, "refused").with_source(refusal)
+    }
+}
+
+/// What an error about that table means.
+pub(crate) fn lake_error(table: &TableName, error: iceberg::Error) -> LakeError {
+    if let Some(Refusal(sentence)) = beneath(&error) {
+        return LakeError::Unsupported(sentence.clone());
+    }
+    if let Some(cause) = beneath::<GlueError>(&error) {
+        return match cause {
+            GlueError::NotFound => LakeError::NoTable(table.clone()),
+            GlueError::Denied(_) => LakeError::Denied(table.clone(), Box::new(error)),
+            GlueError::Unavailable(_) | GlueError::VersionMismatch => LakeError::Unavailable(Box::new(error)),
+            GlueError::AlreadyExists => LakeError::Unsupported(format!("{table} exists already")),
+            GlueError::Invalid(_) => {
+                tracing::error!(error = &error as &dyn Error, "the catalog takes a request for invalid");
+                LakeError::Unsupported(format!("the catalog refuses what was asked of {table} as invalid"))
+            }
+        };
+    }
+    if let Some(cause) = beneath::<ObjectError>(&error) {
+        return match cause {
+            ObjectError::Denied(_) => LakeError::Denied(table.clone(), Box::new(error)),
+            ObjectError::NotFound(_) => LakeError::Damaged(table.clone(), Box::new(error)),
+            // Names of metadata files are drawn afresh: the next attempt has others.
+            ObjectError::Unavailable(_) | ObjectError::Occupied(_) => LakeError::Unavailable(Box::new(error)),
+        };
+    }
+    match error.kind() {
+        ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound => LakeError::NoTable(table.clone()),
+        ErrorKind::FeatureUnsupported => {
+            tracing::error!(error = &error as &dyn Error, "an Iceberg feature is not supported");
+            LakeError::Unsupported(format!("{table} uses a feature of Iceberg that is not supported"))
+        }
+        _ => LakeError::Damaged(table.clone(), Box::new(error)),
+    }
+}
+
+/// The first error of that type on the way down to the cause.
+fn beneath<E: Error + 'static>(error: &iceberg::Error) -> Option<&E> {
+    std::iter::successors(error.source(), |e| (*e).source()).find_map(|e| e.downcast_ref())
+}

@@ -1,0 +1,170 @@
+//! The job store's twin.
+
+mod tables;
+
+use crate::Fault;
+use crate::faults::{Faults, lock};
+use domain::id::JobId;
+use domain::instant::Millis;
+use domain::job::{Job, JobRecord, Progress};
+use domain::ports::jobs::*;
+use domain::tenant::Tenant;
+use std::sync::{Arc, Mutex};
+use tables::Tables;
+
+/// The job store in memory. Every call is one atomic step; an index never lags. Clones share the state.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryJobs {
+    tables: Arc<Mutex<Tables>>,
+    faults: Faults,
+}
+
+impl MemoryJobs {
+    /// The next call of that port method (`"swap"`, `"finish"` …) fails as unavailable, before or after its effect.
+    pub fn fail_next(&self, call: &str, fault: Fault) {
+        self.faults.order(call, fault);
+    }
+
+    /// The jobs whose `collect` item was written, by tenant and id; it outlives the job's record.
+    pub fn collectable(&self) -> Vec<Job> {
+        lock(&self.tables).collectable()
+    }
+
+    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut Tables) -> T) -> Result<T, StoreError> {
+        self.faults.around(name, StoreError::Unavailable, || Ok(effect(&mut lock(&self.tables))))
+    }
+}
+
+impl CreateJobs for MemoryJobs {
+    async fn create(&self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Result<Created, StoreError> {
+        self.call("create", |t| t.create(job, key, now))
+    }
+}
+
+impl ReadJobs for MemoryJobs {
+    async fn job(&self, tenant: &Tenant, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.call("job", |t| t.job(tenant, id))
+    }
+}
+
+impl ListJobs for MemoryJobs {
+    async fn page(&self, tenant: &Tenant, page: &PageRequest) -> Result<JobPage, StoreError> {
+        self.call("page", |t| t.page(tenant, page))
+    }
+}
+
+impl MoveJobs for MemoryJobs {
+    async fn swap(&self, next: &Job) -> Result<Swap, StoreError> {
+        self.call("swap", |t| t.swap(next))
+    }
+
+    async fn delete(&self, job: &Job) -> Result<Swap, StoreError> {
+        self.call("delete", |t| t.delete(job))
+    }
+
+    async fn report(&self, tenant: &Tenant, id: JobId, progress: Progress) -> Result<(), StoreError> {
+        self.call("report", |t| t.report(tenant, id, progress))
+    }
+}
+
+impl PlanParts for MemoryJobs {
+    async fn create_shards(&self, job: &Job, totals: &[u32]) -> Result<Swap, StoreError> {
+        self.call("create_shards", |t| t.create_shards(job, totals))
+    }
+
+    async fn create_parts(&self, job: &Job, shards: u32, weights: &[u64], due: Millis) -> Result<(), StoreError> {
+        self.call("create_parts", |t| t.create_parts(job, shards, weights, due))
+    }
+}
+
+impl WorkParts for MemoryJobs {
+    async fn claim(
+        &self,
+        part: &PartRef,
+        owner: &str,
+        now: Millis,
+        lease_until: Millis,
+    ) -> Result<Claim, StoreError> {
+        self.call("claim", |t| t.claim(part, owner, now, lease_until))
+    }
+
+    async fn renew(
+        &self,
+        part: &PartRef,
+        owner: &str,
+        attempt: u32,
+        lease_until: Millis,
+    ) -> Result<Swap, StoreError> {
+        self.call("renew", |t| t.renew(part, owner, attempt, lease_until))
+    }
+
+    async fn finish(&self, part: &PartRef, done: &PartDone) -> Result<Swap, StoreError> {
+        self.call("finish", |t| t.finish(part, done))
+    }
+
+    async fn part(&self, part: &PartRef) -> Result<Option<Part>, StoreError> {
+        self.call("part", |t| t.part(part))
+    }
+
+    async fn postpone_part(&self, part: &PartRef, due: Option<Millis>) -> Result<(), StoreError> {
+        self.call("postpone_part", |t| t.postpone_part(part, due))
+    }
+}
+
+impl EndJobs for MemoryJobs {
+    async fn shards(&self, tenant: &Tenant, job: JobId, shards: u32) -> Result<Vec<Shard>, StoreError> {
+        self.call("shards", |t| t.shards(tenant, job, shards))
+    }
+
+    async fn close_gates(&self, tenant: &Tenant, job: JobId, shards: u32) -> Result<(), StoreError> {
+        self.call("close_gates", |t| t.close_gates(tenant, job, shards))
+    }
+
+    async fn parts(&self, tenant: &Tenant, job: JobId, _shards: u32) -> Result<Vec<Part>, StoreError> {
+        self.call("parts", |t| t.parts(tenant, job))
+    }
+}
+
+impl FindDue for MemoryJobs {
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.call("due", |t| t.due(now, limit))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{conformance, fixtures};
+
+    #[tokio::test]
+    async fn the_twin_keeps_the_promises_of_the_job_ports() {
+        conformance::jobs(MemoryJobs::default()).await;
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_leaves_the_effect_and_a_lost_request_does_not() {
+        let jobs = MemoryJobs::default();
+        let job = fixtures::job(&fixtures::tenant(), 1);
+        jobs.fail_next("create", Fault::BeforeEffect);
+        assert!(matches!(jobs.create(&job, None, Millis(0)).await, Err(StoreError::Unavailable(_))));
+        assert_eq!(jobs.job(&job.tenant, job.id).await.unwrap(), None);
+        jobs.fail_next("create", Fault::AfterEffect);
+        assert!(matches!(jobs.create(&job, None, Millis(0)).await, Err(StoreError::Unavailable(_))));
+        assert_eq!(jobs.create(&job, None, Millis(0)).await.unwrap(), Created::Stored);
+    }
+
+    #[tokio::test]
+    async fn a_collect_item_outlives_its_job() {
+        let jobs = MemoryJobs::default();
+        let job = fixtures::job(&fixtures::tenant(), 1);
+        jobs.create(&job, None, Millis(0)).await.unwrap();
+        let failing = job.fail(Vec::new(), Millis(1)).unwrap();
+        jobs.swap(&failing).await.unwrap();
+        assert_eq!(jobs.collectable(), []);
+        let failed = failing.end_fail(Millis(2)).unwrap();
+        jobs.swap(&failed).await.unwrap();
+        jobs.delete(&failed).await.unwrap();
+        assert_eq!(jobs.collectable(), [failed]);
+    }
+}

@@ -1,0 +1,238 @@
+//! What the job store does, without I/O: the protocol's guards, one function each.
+
+use domain::id::JobId;
+use domain::instant::Millis;
+use domain::job::{Job, JobRecord, Progress, Work};
+use domain::plan::Counts;
+use domain::ports::jobs::*;
+use domain::tenant::Tenant;
+use std::collections::BTreeMap;
+
+/// The items, by the keys of the protocol.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    jobs: BTreeMap<(Tenant, JobId), JobRecord>,
+    keys: BTreeMap<(Tenant, String), KeyItem>,
+    shards: BTreeMap<(Tenant, JobId, u32), Shard>,
+    parts: BTreeMap<PartRef, PartItem>,
+    collect: BTreeMap<(Tenant, JobId), Job>,
+}
+
+#[derive(Debug)]
+struct KeyItem {
+    body_hash: String,
+    job: JobId,
+    expires: Millis,
+}
+
+#[derive(Debug)]
+struct PartItem {
+    part: Part,
+    /// `None` once DONE.
+    due: Option<Millis>,
+}
+
+impl Tables {
+    pub(super) fn create(&mut self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Created {
+        let at = (job.tenant.clone(), job.id);
+        let standing = self.jobs.get(&at);
+        if standing.is_some_and(|r| r.job.nonce == job.nonce) {
+            return Created::Stored;
+        }
+        let key_at = key.map(|k| (job.tenant.clone(), k.key.clone()));
+        if let Some(old) = key_at.as_ref().and_then(|k| self.keys.get(k)).filter(|old| old.expires > now) {
+            return Created::KeyTaken { body_hash: old.body_hash.clone(), job: old.job };
+        }
+        if standing.is_some() {
+            return Created::IdTaken;
+        }
+        if let (Some(key_at), Some(key)) = (key_at, key) {
+            let item = KeyItem { body_hash: key.body_hash.clone(), job: job.id, expires: key.expires };
+            self.keys.insert(key_at, item);
+        }
+        self.jobs.insert(at, JobRecord { job: job.clone(), progress: Progress::default() });
+        Created::Stored
+    }
+
+    pub(super) fn job(&self, tenant: &Tenant, id: JobId) -> Option<JobRecord> {
+        self.jobs.get(&(tenant.clone(), id)).cloned()
+    }
+
+    pub(super) fn page(&self, tenant: &Tenant, page: &PageRequest) -> JobPage {
+        let fits = |r: &&JobRecord| {
+            r.job.tenant == *tenant
+                && page.after.is_none_or(|after| r.job.id < after)
+                && page.status.is_none_or(|status| r.job.state.shown() == status)
+        };
+        let mut records: Vec<JobRecord> =
+            self.jobs.values().rev().filter(fits).take(page.limit + 1).cloned().collect();
+        let more = records.len() > page.limit;
+        records.truncate(page.limit);
+        JobPage { records, more }
+    }
+
+    pub(super) fn swap(&mut self, next: &Job) -> Swap {
+        let at = (next.tenant.clone(), next.id);
+        let Some(record) = self.jobs.get_mut(&at).filter(|r| r.job.version + 1 == next.version) else {
+            return Swap::Moved;
+        };
+        record.job = next.clone();
+        if next.state.is_terminal() {
+            self.collect.insert(at, next.clone());
+        }
+        Swap::Done
+    }
+
+    pub(super) fn delete(&mut self, job: &Job) -> Swap {
+        let at = (job.tenant.clone(), job.id);
+        if self.jobs.get(&at).is_none_or(|r| r.job.version != job.version) {
+            return Swap::Moved;
+        }
+        self.jobs.remove(&at);
+        Swap::Done
+    }
+
+    pub(super) fn report(&mut self, tenant: &Tenant, id: JobId, new: Progress) {
+        let Some(record) = self.jobs.get_mut(&(tenant.clone(), id)) else { return };
+        let old = record.progress;
+        let upward = old.parts_done <= new.parts_done
+            && old.weight_done <= new.weight_done
+            && old.rows <= new.rows
+            && old.bytes <= new.bytes;
+        if upward {
+            record.progress = new;
+        }
+    }
+
+    pub(super) fn create_shards(&mut self, job: &Job, totals: &[u32]) -> Swap {
+        let new = |r: JobRecord| r.job.state == domain::state::State::New;
+        if !self.job(&job.tenant, job.id).is_some_and(new) {
+            return Swap::Moved;
+        }
+        for (k, &total) in (0..).zip(totals) {
+            let shard = Shard { gate: Gate::Open, total, done: 0, weight_done: 0, counts: Counts::default() };
+            self.shards.entry((job.tenant.clone(), job.id, k)).or_insert(shard);
+        }
+        Swap::Done
+    }
+
+    pub(super) fn create_parts(&mut self, job: &Job, shards: u32, weights: &[u64], due: Millis) {
+        for (number, &weight) in (0..).zip(weights) {
+            let part = Part {
+                number,
+                state: PartState::Pending,
+                attempt: 0,
+                owner: None,
+                lease_until: Millis(0),
+                weight,
+                output: None,
+            };
+            let item = PartItem { part, due: Some(due) };
+            let shard = Work::shard_of(number, shards);
+            let at = PartRef { tenant: job.tenant.clone(), job: job.id, shard, part: number };
+            self.parts.entry(at).or_insert(item);
+        }
+    }
+
+    pub(super) fn claim(&mut self, at: &PartRef, owner: &str, now: Millis, lease_until: Millis) -> Claim {
+        let open = self.is_open(at);
+        let Some(item) = self.pending(at) else { return Claim::NotNow };
+        let leased = item.part.lease_until > now;
+        if leased && item.part.owner.as_deref() == Some(owner) {
+            return Claim::Mine(item.part.clone());
+        }
+        if leased || !open {
+            return Claim::NotNow;
+        }
+        item.part.attempt += 1;
+        item.part.owner = Some(owner.to_owned());
+        item.part.lease_until = lease_until;
+        item.due = Some(lease_until);
+        Claim::Mine(item.part.clone())
+    }
+
+    pub(super) fn renew(&mut self, at: &PartRef, owner: &str, attempt: u32, lease_until: Millis) -> Swap {
+        let open = self.is_open(at);
+        let held = self.pending(at).filter(|i| i.part.attempt == attempt && i.part.owner.as_deref() == Some(owner));
+        let (Some(item), true) = (held, open) else { return Swap::Moved };
+        item.part.lease_until = lease_until;
+        item.due = Some(lease_until);
+        Swap::Done
+    }
+
+    pub(super) fn finish(&mut self, at: &PartRef, done: &PartDone) -> Swap {
+        let open = self.is_open(at);
+        let Some(item) = self.parts.get_mut(at) else { return Swap::Moved };
+        let mine = item.part.attempt == done.attempt && item.part.owner.as_ref() == Some(&done.owner);
+        if item.part.state == PartState::Done {
+            let same = mine && item.part.output.as_ref() == Some(&done.output);
+            return if same { Swap::Done } else { Swap::Moved };
+        }
+        if !mine || !open {
+            return Swap::Moved;
+        }
+        item.part.state = PartState::Done;
+        item.part.output = Some(done.output.clone());
+        item.due = None;
+        if let Some(shard) = self.shards.get_mut(&home(at)) {
+            shard.done += 1;
+            shard.weight_done += done.weight;
+            shard.counts.add(&done.counts);
+        }
+        Swap::Done
+    }
+
+    pub(super) fn part(&self, at: &PartRef) -> Option<Part> {
+        self.parts.get(at).map(|i| i.part.clone())
+    }
+
+    pub(super) fn postpone_part(&mut self, at: &PartRef, due: Option<Millis>) {
+        if let Some(item) = self.pending(at) {
+            item.due = due;
+        }
+    }
+
+    pub(super) fn shards(&self, tenant: &Tenant, job: JobId, shards: u32) -> Vec<Shard> {
+        (0..shards).filter_map(|k| self.shards.get(&(tenant.clone(), job, k)).cloned()).collect()
+    }
+
+    pub(super) fn close_gates(&mut self, tenant: &Tenant, job: JobId, shards: u32) {
+        for k in 0..shards {
+            if let Some(shard) = self.shards.get_mut(&(tenant.clone(), job, k)) {
+                shard.gate = Gate::Closed;
+            }
+        }
+    }
+
+    pub(super) fn parts(&self, tenant: &Tenant, job: JobId) -> Vec<Part> {
+        let of_job = self.parts.iter().filter(|(at, _)| at.tenant == *tenant && at.job == job);
+        let mut parts: Vec<Part> = of_job.map(|(_, i)| i.part.clone()).collect();
+        parts.sort_by_key(|p| p.number);
+        parts
+    }
+
+    pub(super) fn due(&self, now: Millis, limit: usize) -> Vec<Due> {
+        let jobs = self.jobs.values().filter_map(|r| Some((r.job.due?, Due::Job(r.job.tenant.clone(), r.job.id))));
+        let parts = self.parts.iter().filter_map(|(at, i)| Some((i.due?, Due::Part(at.clone()))));
+        let mut due: Vec<_> = jobs.chain(parts).filter(|(at, _)| *at <= now).collect();
+        due.sort();
+        due.into_iter().map(|(_, what)| what).take(limit).collect()
+    }
+
+    pub(super) fn collectable(&self) -> Vec<Job> {
+        self.collect.values().cloned().collect()
+    }
+
+    fn pending(&mut self, at: &PartRef) -> Option<&mut PartItem> {
+        self.parts.get_mut(at).filter(|i| i.part.state == PartState::Pending)
+    }
+
+    fn is_open(&self, at: &PartRef) -> bool {
+        self.shards.get(&home(at)).is_some_and(|s| s.gate == Gate::Open)
+    }
+}
+
+/// The place of the part's shard.
+fn home(at: &PartRef) -> (Tenant, JobId, u32) {
+    (at.tenant.clone(), at.job, at.shard)
+}

@@ -1,0 +1,47 @@
+//! The work queue's twin.
+
+use crate::Fault;
+use crate::faults::{Faults, lock};
+use domain::message::Message;
+use domain::ports::queue::{QueueError, SendMessages};
+use std::sync::{Arc, Mutex};
+
+/// The work queue in memory. Clones share the messages.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryQueue {
+    messages: Arc<Mutex<Vec<Message>>>,
+    faults: Faults,
+}
+
+impl MemoryQueue {
+    /// The next call of that port method (`"send"`) fails as unavailable, before or after its effect.
+    pub fn fail_next(&self, call: &str, fault: Fault) {
+        self.faults.order(call, fault);
+    }
+
+    /// All messages sent since the last `take`, in order; a test that wants them twice, or in another order, does so itself.
+    pub fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.messages))
+    }
+}
+
+impl SendMessages for MemoryQueue {
+    async fn send(&self, messages: &[Message]) -> Result<(), QueueError> {
+        self.faults.around("send", QueueError, || {
+            lock(&self.messages).extend_from_slice(messages);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn the_twin_keeps_the_promises_of_the_queue_port() {
+        let queue = MemoryQueue::default();
+        conformance::queue(queue.clone(), || std::future::ready(queue.take())).await;
+    }
+}

@@ -1,0 +1,160 @@
+//! Least privilege: each function may do what it does, on this stack's own resources, and nothing else.
+
+use crate::template::{FUNCTIONS, Template, logical_id};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What SAM adds to a function by itself: its logs and X-Ray.
+const MANAGED: [&str; 2] = ["service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"];
+
+/// All that a function may do.
+fn allowed(folder: &str) -> BTreeSet<&'static str> {
+    let actions: &[&str] = match folder {
+        "create_export_job" => &[
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "sqs:SendMessage",
+        ],
+        "list_export_jobs" => &["dynamodb:BatchGetItem", "dynamodb:Query"],
+        "get_export_job" | "authorizer" => &["dynamodb:GetItem"],
+        "cancel_export_job" => &["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"],
+        "sweeper" => &["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "sqs:SendMessage"],
+        "export_worker" => &[
+            "dynamodb:BatchGetItem",
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            "glue:GetDatabase",
+            "glue:GetTable",
+            "glue:UpdateTable",
+            "s3:AbortMultipartUpload",
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:ListBucket",
+            "s3:PutObject",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+            "sqs:SendMessage",
+        ],
+        _ => &[],
+    };
+    actions.iter().copied().collect()
+}
+
+/// A function's statements; a conditional one counts.
+fn statements(template: &Template, folder: &str) -> Vec<Value> {
+    let id = logical_id(folder);
+    let inline = template.at(&format!("/Resources/{id}/Properties/Policies"));
+    let role = template.at(&format!("/Resources/{id}Role/Properties/Policies"));
+    let documents = inline.as_array().into_iter().flatten();
+    let documents = documents.chain(role.as_array().into_iter().flatten().map(|policy| &policy["PolicyDocument"]));
+    let statements = documents.flat_map(|document| document["Statement"].as_array().into_iter().flatten());
+    statements.map(|it| it.pointer("/Fn::If/1").unwrap_or(it).clone()).collect()
+}
+
+/// One value or many.
+fn many(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
+}
+
+fn problems(template: &Template) -> Vec<String> {
+    let mut problems = Vec::new();
+    for folder in FUNCTIONS {
+        let statements = statements(template, folder);
+        let actions: BTreeSet<String> =
+            statements.iter().flat_map(|it| many(&it["Action"])).map(|it| it.as_str().unwrap().to_owned()).collect();
+        if actions.iter().map(String::as_str).collect::<BTreeSet<_>>() != allowed(folder) {
+            problems.push(format!("{folder} is granted {actions:?}"));
+        }
+        for statement in &statements {
+            if statement["Effect"] != "Allow" || statement["Sid"].is_null() {
+                problems.push(format!("{folder}: not a named grant: {statement}"));
+            }
+            if many(&statement["Resource"]).iter().any(|it| it.is_null() || it == "*") {
+                problems.push(format!("{folder}: {} names no resource", statement["Sid"]));
+            }
+        }
+    }
+    problems.extend(managed_problems(template));
+    problems.extend(read_only_problems(template));
+    problems
+}
+
+/// Grants that are not written out here: only logs and X-Ray, and none that SAM would add for an event source.
+fn managed_problems(template: &Template) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (id, role) in template.all("AWS::IAM::Role") {
+        let managed =
+            MANAGED.map(|name| json!({ "Fn::Sub": format!("arn:${{AWS::Partition}}:iam::aws:policy/{name}") }));
+        if role["ManagedPolicyArns"] != Value::from(managed.to_vec()) {
+            problems.push(format!("{id} has other managed policies"));
+        }
+    }
+    for (id, function) in template.all("AWS::Serverless::Function") {
+        let named = function["Policies"].as_array().into_iter().flatten().filter(|it| it["Statement"].is_null());
+        problems.extend(named.map(|policy| format!("{id} has the policy {policy}, which is not written out")));
+        let polls = function["Events"].as_object().into_iter().flatten().any(|(_, event)| event["Type"] == "SQS");
+        if polls && function["Role"] != json!({ "Fn::GetAtt": format!("{id}Role.Arn") }) {
+            problems.push(format!("{id} would be given every queue of the account"));
+        }
+    }
+    problems
+}
+
+/// What changes something names resources of this stack, or the export database.
+fn read_only_problems(template: &Template) -> Vec<String> {
+    let own = ["Table", "WorkQueue", "StateBucket", "LakeBucket", "ExportDatabase"];
+    let reads = ["s3:GetObject", "s3:ListBucket", "glue:GetDatabase", "glue:GetTable"];
+    let foreign = |resource: &Value| {
+        let catalog = resource["Fn::Sub"].as_str().is_some_and(|text| text.ends_with(":catalog"));
+        !catalog && !crate::template::references(resource).iter().any(|id| own.contains(&id.as_str()))
+    };
+    let mut problems = Vec::new();
+    for folder in FUNCTIONS {
+        for statement in statements(template, folder) {
+            let only_reads = many(&statement["Action"]).iter().all(|it| reads.contains(&it.as_str().unwrap()));
+            if !only_reads && many(&statement["Resource"]).iter().any(foreign) {
+                problems.push(format!("{folder}: {} may change what is not the stack's", statement["Sid"]));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn every_function_may_do_what_it_does_and_nothing_else() {
+    assert_eq!(problems(&Template::real()), Vec::<String>::new());
+}
+
+#[test]
+fn a_grant_too_many_or_too_few_is_noticed() {
+    for (old, new, problem) in [
+        ("Action: [dynamodb:Query, dynamodb:BatchGetItem]", "Action: [dynamodb:Query]", "list_export_jobs is granted"),
+        ("dynamodb:UpdateItem, dynamodb:DeleteItem]", "dynamodb:*]", "cancel_export_job is granted"),
+        (
+            "[s3:GetObject, s3:PutObject, s3:Del",
+            "[s3:PutObjectAcl, s3:GetObject, s3:PutObject, s3:Del",
+            "is granted",
+        ),
+        ("Resource: !Sub ${Table.Arn}/index/due", "Resource: \"*\"", "FindDue\" names no resource"),
+        ("            - Sid: ReadClient\n", "            - Note: x\n", "authorizer: not a named grant"),
+        ("policy/AWSXrayWriteOnlyAccess", "policy/AdministratorAccess", "has other managed policies"),
+        ("      Policies:\n", "      Policies:\n        - AmazonS3FullAccess\n", "which is not written out"),
+        ("      Role: !GetAtt ExportWorkerRole.Arn\n", "", "would be given every queue"),
+        ("table/${ExportDatabase}/*", "table/*", "CommitToExportTables\" may change"),
+        (
+            "Action: [s3:ListBucket]\n                  Resource",
+            "Action: [s3:PutObject]\n                  Resource",
+            "may change",
+        ),
+    ] {
+        let found = problems(&Template::edited(old, new));
+        assert!(found.iter().any(|it| it.contains(problem)), "{old} → {new}: {found:?}");
+    }
+}
