@@ -4,8 +4,8 @@
     recount.py DATA [--job FILE] [--source METADATA] [--export METADATA]
 
 DATA/job.json is the finished job as GET answers it; DATA/s3/<bucket>/<key> are the objects. PyIceberg says which files
-the tables' current snapshots name, DuckDB filters the source files, and the rows must be the exported ones, as a multiset
-of whole records. Exit code 1 and the first differences where they are not.
+the tables' current snapshots name, DuckDB filters the source files, and the rows must be the exported ones, as a
+multiset of whole records. Exit code 1 and the first differences where they are not.
 """
 
 import argparse
@@ -134,7 +134,7 @@ def plain(value):
 
 
 def wanted_paths(fields):
-    """The paths of the job's `fields`; none = all. `identities` is the older spelling of `identityMap`, any key of it."""
+    """The paths of the job's `fields`; none = all. `identities` is the older `identityMap`, any key of it."""
     paths = [path.strip().split(".") for path in (fields or "").split(",") if path.strip()]
     for path in paths:
         if path[0] == "identities":

@@ -4,20 +4,15 @@ use crate::template::{FUNCTIONS, Template, logical_id, root};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The settings that a function's code reads.
-fn settings(folder: &str) -> BTreeSet<&'static str> {
-    let own: &[&str] = match folder {
-        "create_export_job" | "cancel_export_job" => &["QUEUE_URL"],
-        "sweeper" => &["QUEUE_URL", "MAX_ATTEMPTS"],
-        "export_worker" => &["QUEUE_URL", "STATE_BUCKET", "LEASE_SECONDS", "MAX_ATTEMPTS", "PART_TARGET_BYTES"],
-        "authorizer" => &["AUTH_JWKS"],
-        _ => &[],
-    };
-    own.iter().chain(&["LOG_LEVEL", "TABLE_NAME"]).copied().collect()
+/// The settings that a function's code reads: the list in its wiring; `edge::settings` lets it read no others.
+fn settings(folder: &str) -> BTreeSet<String> {
+    let wiring = std::fs::read_to_string(root().join(format!("functions/{folder}/src/wiring.rs"))).unwrap();
+    let list = wiring.split("&[&str] =").nth(1).unwrap().split(['[', ']']).nth(1).unwrap();
+    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-fn names(value: &Value) -> BTreeSet<&str> {
-    value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+fn names(value: &Value) -> BTreeSet<String> {
+    value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 fn problems(template: &Template) -> Vec<String> {
@@ -48,8 +43,9 @@ fn problems(template: &Template) -> Vec<String> {
         }
         let function = template.at(&format!("/Resources/{id}/Properties"));
         let given = &common | &names(&function["Environment"]["Variables"]);
-        if given != settings(folder) {
-            problems.push(format!("{id} is given {given:?}, its code reads {:?}", settings(folder)));
+        let read = settings(folder);
+        if given != read {
+            problems.push(format!("{id} is given {given:?}, its code reads {read:?}"));
         }
         let logs = format!("{id}Logs");
         let retention = template.at(&format!("/Resources/{logs}/Properties/RetentionInDays"));

@@ -1,7 +1,7 @@
 //! The deployment's description against the code: folders, routes, settings, grants, events, and who may import whom.
 //!
-//! Every check is a function from a template to the problems it finds. It is run on the real template, which has none, and
-//! on edited copies, in which it must find what was broken.
+//! Every check is a function from a template to the problems it finds. It is run on the real template, which has none,
+//! and on edited copies, in which it must find what was broken.
 #![allow(clippy::unwrap_used)]
 
 mod events;
@@ -10,4 +10,5 @@ mod grants;
 mod house;
 mod resources;
 mod routes;
+mod sharing;
 mod template;

@@ -1,6 +1,5 @@
 //! What the function is made of.
 
-use aws::{DynamoJobs, SqsQueue};
 use edge::clock::SystemClock;
 use edge::http::{Operation, serve_http};
 use edge::settings::{self, LOG_LEVEL, QUEUE_URL, TABLE_NAME};
@@ -15,7 +14,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init("cancel_export_job");
     let (table, queue_url) = settings::read(NAMES, |s| (s.text(TABLE_NAME), s.text(QUEUE_URL)))?;
     let aws = aws::connect().await;
-    let jobs = DynamoJobs::new(aws.dynamodb.clone(), table);
-    let queue = SqsQueue::new(aws.sqs.clone(), queue_url);
+    let jobs = aws.jobs(&table);
+    let queue = aws.queue(&queue_url);
     serve_http(Operation::Cancel, |request| crate::handle(&jobs, &queue, &SystemClock, request)).await
 }

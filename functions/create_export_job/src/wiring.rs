@@ -1,6 +1,5 @@
 //! What the function is made of.
 
-use aws::{DynamoJobs, DynamoRegistry, SqsQueue};
 use edge::clock::SystemClock;
 use edge::http::{Operation, serve_http};
 use edge::random::OsRandom;
@@ -16,9 +15,9 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init("create_export_job");
     let (table, queue_url) = settings::read(NAMES, |s| (s.text(TABLE_NAME), s.text(QUEUE_URL)))?;
     let aws = aws::connect().await;
-    let jobs = DynamoJobs::new(aws.dynamodb.clone(), table.clone());
-    let registry = DynamoRegistry::new(aws.dynamodb.clone(), table);
-    let queue = SqsQueue::new(aws.sqs.clone(), queue_url);
+    let jobs = aws.jobs(&table);
+    let registry = aws.registry(&table);
+    let queue = aws.queue(&queue_url);
     serve_http(Operation::Create, |request| crate::handle(&jobs, &registry, &queue, &SystemClock, &OsRandom, request))
         .await
 }

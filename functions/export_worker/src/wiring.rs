@@ -6,7 +6,8 @@ use domain::ports::{Clock, Random};
 use edge::settings::{
     self, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET, TABLE_NAME,
 };
-use edge::{OsRandom, SystemClock};
+use edge::clock::SystemClock;
+use edge::random::OsRandom;
 use lake::{Glue, Lake};
 use std::error::Error;
 

@@ -1,8 +1,8 @@
 //! `GET /export/jobs/{id}`: one job as it stands.
 
-mod wiring;
+//WIRE mod wiring;
 
-pub use wiring::{NAMES, run};
+//WIRE pub use wiring::{NAMES, run};
 
 use domain::job::render;
 use domain::ports::jobs::ReadJobs;

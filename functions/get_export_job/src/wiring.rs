@@ -1,6 +1,5 @@
 //! What the function is made of.
 
-use aws::DynamoJobs;
 use edge::http::{Operation, serve_http};
 use edge::settings::{self, LOG_LEVEL, TABLE_NAME};
 use edge::telemetry;
@@ -14,6 +13,6 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init("get_export_job");
     let table = settings::read(NAMES, |s| s.text(TABLE_NAME))?;
     let aws = aws::connect().await;
-    let jobs = DynamoJobs::new(aws.dynamodb.clone(), table);
+    let jobs = aws.jobs(&table);
     serve_http(Operation::Get, |request| crate::handle(&jobs, request)).await
 }

@@ -1,7 +1,7 @@
 //! The sweeper, wired to AWS.
 
 use crate::SweepError;
-use edge::SystemClock;
+use edge::clock::SystemClock;
 use edge::settings::{self, LOG_LEVEL, MAX_ATTEMPTS, QUEUE_URL, TABLE_NAME};
 use std::error::Error;
 

@@ -16,12 +16,12 @@ pub enum Failure {
     #[error("the registry was refused:{}", lines(.0))]
     Findings(Vec<Finding>),
     /// A file of this machine could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}.")]
     File {
         /// The file.
         path: String,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The registry's store.
     #[error(transparent)]
@@ -44,8 +44,8 @@ impl Failure {
     }
 
     /// A file of this machine.
-    pub fn file(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::File { path: path.display().to_string(), source }
+    pub fn file(path: &std::path::Path, reason: std::io::Error) -> Self {
+        Self::File { path: path.display().to_string(), reason }
     }
 }
 

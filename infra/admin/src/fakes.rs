@@ -1,19 +1,20 @@
 //! A catalog in memory, for this crate's tests: tables as they were created, and the files that were appended.
 
-use crate::tables::{KeepTables, NewFile};
+use crate::tables::KeepTables;
 use domain::plan::{DataFile, Pin, TableName};
 use domain::ports::lake::{LakeError, ReadTables, TableState};
 use domain::registry::TableCopy;
 use domain::schema::Schema;
+use lake::NewDataFile;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Tables in memory. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryTables(Arc<Mutex<BTreeMap<TableName, (TableState, Vec<NewFile>)>>>);
+pub struct MemoryTables(Arc<Mutex<BTreeMap<TableName, (TableState, Vec<NewDataFile>)>>>);
 
 impl MemoryTables {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<TableName, (TableState, Vec<NewFile>)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TableName, (TableState, Vec<NewDataFile>)>> {
         self.0.lock().expect("no test panics while it holds the lock")
     }
 
@@ -32,7 +33,7 @@ impl MemoryTables {
     }
 
     /// What was appended to a table.
-    pub fn files_of(&self, table: &TableName) -> Vec<NewFile> {
+    pub fn files_of(&self, table: &TableName) -> Vec<NewDataFile> {
         self.lock()[table].1.clone()
     }
 
@@ -83,7 +84,7 @@ impl KeepTables for MemoryTables {
         Ok(())
     }
 
-    async fn append_files(&self, table: &TableName, files: Vec<NewFile>) -> Result<(), LakeError> {
+    async fn append_files(&self, table: &TableName, files: Vec<NewDataFile>) -> Result<(), LakeError> {
         let mut tables = self.lock();
         let (state, present) = tables.get_mut(table).ok_or_else(|| LakeError::NoTable(table.clone()))?;
         state.snapshot_id = Some(state.snapshot_id.unwrap_or_default() + 1);

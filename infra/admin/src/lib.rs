@@ -2,12 +2,16 @@
 //! stack's first run does the same in its own process.
 
 pub mod api;
+pub mod cli;
 pub mod failure;
 #[cfg(test)]
 mod fakes;
 pub mod import;
+pub mod inspect;
+pub mod jobs;
 pub mod registry;
 pub mod sample;
+pub mod stack;
 pub mod tables;
 pub mod token;
 pub mod yaml;

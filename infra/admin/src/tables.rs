@@ -2,23 +2,11 @@
 
 use domain::plan::TableName;
 use domain::ports::lake::{LakeError, ReadTables};
+use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::schema::Schema;
+use lake::glue::GlueApi;
+use lake::{Lake, NewDataFile};
 use std::future::Future;
-
-/// A Parquet file that was written for a table and is not yet in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewFile {
-    /// `s3://bucket/key`.
-    pub location: String,
-    /// File size in bytes.
-    pub bytes: u64,
-    /// Rows; never 0.
-    pub rows: u64,
-    /// The bucket of `profileId`, where the table is bucketed.
-    pub bucket: Option<u32>,
-    /// Byte offsets at which its row groups start.
-    pub split_offsets: Vec<u64>,
-}
 
 /// Creates tables and loads files.
 pub trait KeepTables: ReadTables {
@@ -46,13 +34,31 @@ pub trait KeepTables: ReadTables {
     fn append_files(
         &self,
         table: &TableName,
-        files: Vec<NewFile>,
+        files: Vec<NewDataFile>,
     ) -> impl Future<Output = Result<(), LakeError>> + Send;
 }
 
-/// The bucket of a profile among `n`, as Iceberg's `bucket(n, column)` has it.
-pub fn bucket_of(n: u32, profile_id: &str) -> u32 {
-    let transform = iceberg::transform::create_transform_function(&iceberg::spec::Transform::Bucket(n)).expect("x");
-    let v = transform.transform_literal(&iceberg::spec::Datum::string(profile_id)).expect("x").expect("x");
-    match v.literal() { iceberg::spec::PrimitiveLiteral::Int(v) => *v as u32, _ => unreachable!() }
+impl<O: ReadObjects + WriteObjects, G: GlueApi> KeepTables for Lake<O, G> {
+    async fn ensure_database(&self, name: &str, location: &str) -> Result<(), LakeError> {
+        Lake::ensure_database(self, name, location).await
+    }
+
+    async fn create_profile_table(
+        &self,
+        table: &TableName,
+        location: &str,
+        schema: &Schema,
+        buckets: Option<(u32, &str)>,
+    ) -> Result<(), LakeError> {
+        let (buckets, column) = buckets.unzip();
+        Lake::create_profile_table(self, table, location, schema, buckets, column.unwrap_or_default()).await
+    }
+
+    async fn create_export_table(&self, table: &TableName, location: &str, schema: &Schema) -> Result<(), LakeError> {
+        Lake::create_export_table(self, table, location, schema).await
+    }
+
+    async fn append_files(&self, table: &TableName, files: Vec<NewDataFile>) -> Result<(), LakeError> {
+        Lake::append_files(self, table, files).await
+    }
 }

@@ -50,9 +50,9 @@ pub fn local_key(dir: &Path) -> Result<LocalKey, Failure> {
 /// The key of a PEM file (PKCS #8, RSA).
 pub fn read_key(path: &Path) -> Result<LocalKey, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
-    let key = from_pem(&text).and_then(|der| KeyPair::from_pkcs8(&der).ok()).ok_or_else(|| {
-        Failure::say(format!("{} is no RSA private key in PEM form (PKCS #8).", path.display()))
-    })?;
+    let key = from_pem(&text)
+        .and_then(|der| KeyPair::from_pkcs8(&der).ok())
+        .ok_or_else(|| Failure::say(format!("{} is no RSA private key in PEM form (PKCS #8).", path.display())))?;
     Ok(LocalKey::new(key))
 }
 

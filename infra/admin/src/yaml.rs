@@ -106,12 +106,7 @@ impl<'a> Node<'a> {
         self.typed("a whole number above 0", count, found)
     }
 
-    fn typed<T>(
-        &self,
-        kind: &str,
-        take: impl Fn(&'a Value) -> Option<T>,
-        found: &mut Vec<Finding>,
-    ) -> Option<T> {
+    fn typed<T>(&self, kind: &str, take: impl Fn(&'a Value) -> Option<T>, found: &mut Vec<Finding>) -> Option<T> {
         let taken = take(self.value);
         if taken.is_none() {
             found.push(Finding::at(&self.path, format!("must be {kind}.")));

@@ -75,7 +75,7 @@ pub enum StartError {
 
 impl StartError {
     /// Gives an I/O error on `path` its meaning.
-    pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    pub fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Folder { path, source }
     }

@@ -20,27 +20,4 @@ impl Invoke for Pool {
 }
 
 #[cfg(test)]
-pub(crate) mod fake {
-    use std::sync::Arc;
-
-    use super::{Bytes, Invoke, InvokeError};
-    use serde_json::Value;
-
-    /// A function within the test: event in, result out; `None` is an error of the function.
-    #[derive(Clone)]
-    pub(crate) struct Fake(Arc<dyn Fn(Value) -> Option<Value> + Send + Sync>);
-
-    impl Fake {
-        pub(crate) fn new(function: impl Fn(Value) -> Option<Value> + Send + Sync + 'static) -> Self {
-            Self(Arc::new(function))
-        }
-    }
-
-    impl Invoke for Fake {
-        async fn invoke(&self, event: Bytes) -> Result<Bytes, InvokeError> {
-            let event = serde_json::from_slice(&event).expect("events are JSON");
-            let result = (self.0)(event).map(|result| result.to_string().into());
-            result.ok_or_else(|| InvokeError::TimedOut { function: "fake".to_owned() })
-        }
-    }
-}
+pub(crate) mod fake;

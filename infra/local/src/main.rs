@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{Options, Stack};
+use local::{Options, Stack, StartError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -86,12 +86,17 @@ async fn asked_to_stop() -> std::io::Result<()> {
 }
 
 /// The stack's own log; functions have theirs beside it.
-fn log_to(data: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn log_to(data: &Path) -> Result<(), StartError> {
     let logs = data.join("logs");
-    let unusable = |error| format!("The folder {} cannot be used: {error}", logs.display());
-    std::fs::create_dir_all(&logs).map_err(unusable)?;
-    let file = std::fs::File::options().create(true).append(true).open(logs.join("local.log")).map_err(unusable)?;
-    let ours = Targets::new().with_default(LevelFilter::WARN).with_target("local", LevelFilter::INFO);
+    std::fs::create_dir_all(&logs).map_err(StartError::folder(&logs))?;
+    let log = logs.join("local.log");
+    let file = std::fs::File::options().create(true).append(true).open(&log).map_err(StartError::folder(&log))?;
+    let ours = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("local", LevelFilter::INFO)
+        // To these a failed condition and an absent object, which are daily work, are warnings and errors.
+        .with_target("dynoxide", LevelFilter::ERROR)
+        .with_target("s3s", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
     tracing_subscriber::registry().with(lines).with(ours).init();
     Ok(())

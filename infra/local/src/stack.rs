@@ -228,3 +228,7 @@ fn triggers(
     }
     tasks
 }
+
+#[cfg(test)]
+#[path = "stack/tests.rs"]
+mod tests;

@@ -18,6 +18,18 @@ pub(crate) async fn patiently<T, E, F>(call: impl Fn() -> F, is_unclear: impl Fn
 where
     F: Future<Output = Result<T, E>>,
 {
+    until_clear(call, is_unclear, pause).await
+}
+
+async fn until_clear<T, E, F, P>(
+    call: impl Fn() -> F,
+    is_unclear: impl Fn(&E) -> bool,
+    pause: impl Fn(u32) -> P,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    P: Future<Output = ()>,
+{
     let begun = Instant::now();
     let mut tried = 1;
     loop {
@@ -90,26 +102,27 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn unclear_answers_are_waited_out() {
         let calls = AtomicU32::new(0);
         let call = || async {
             let call = calls.fetch_add(1, Ordering::Relaxed);
             if call < 3 { Err("conflict") } else { Ok(call) }
         };
-        assert_eq!(patiently(call, |e| *e == "conflict").await, Ok(3));
+        assert_eq!(until_clear(call, |e| *e == "conflict", |_| std::future::ready(())).await, Ok(3));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn patience_ends_and_clear_answers_go_out_at_once() {
         let calls = AtomicU32::new(0);
         let call = || async {
             calls.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>("conflict")
         };
-        assert_eq!(patiently(call, |e| *e == "conflict").await, Err("conflict"));
+        let no_pause = |_| std::future::ready(());
+        assert_eq!(until_clear(call, |e| *e == "conflict", no_pause).await, Err("conflict"));
         assert_eq!(calls.swap(0, Ordering::Relaxed), TRIES);
-        assert_eq!(patiently(call, |_| false).await, Err("conflict"));
+        assert_eq!(until_clear(call, |_| false, no_pause).await, Err("conflict"));
         assert_eq!(calls.load(Ordering::Relaxed), 1);
     }
 }

@@ -72,7 +72,7 @@ impl<O: ReadObjects> InputFile<O> {
             ParquetRecordBatchStreamBuilder::new_with_metadata(self.ranges.clone(), self.metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
-                .with_batch_size(row_batch);
+                .with_batch_size(row_batch.max(1));
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }

@@ -106,7 +106,7 @@ impl<'a, O: WriteObjects, F: Fn(usize) -> Location> PartWriter<'a, O, F> {
         }
     }
 
-    async fn begin(&self) -> Result<OpenFile<O::Upload>, EngineError> {
+    async fn begin(&mut self) -> Result<OpenFile<O::Upload>, EngineError> {
         let options =
             ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(&self.settings));
         let encoder = ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options);

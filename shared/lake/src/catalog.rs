@@ -9,8 +9,8 @@ use iceberg::io::FileIO;
 use iceberg::spec::{TableMetadata, TableMetadataBuilder};
 use iceberg::table::Table;
 use iceberg::{
-    Catalog, Error, ErrorKind, MetadataLocation, Namespace, NamespaceIdent, Result, Runtime, TableCommit, TableCreation,
-    TableIdent,
+    Catalog, Error, ErrorKind, MetadataLocation, Namespace, NamespaceIdent, Result, Runtime, TableCommit,
+    TableCreation, TableIdent,
 };
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -48,7 +48,8 @@ impl Judged {
         let metadata = self.table.metadata();
         if metadata.default_partition_spec_id() != spec_id {
             let changed = metadata.clone().into_builder(None).set_default_partition_spec(spec_id)?.build()?.metadata;
-            self.shown = table(self.table.identifier(), self.table.file_io(), changed, self.table.metadata_location_result()?)?;
+            self.shown =
+                table(self.table.identifier(), self.table.file_io(), changed, self.table.metadata_location_result()?)?;
         }
         Ok(self)
     }
@@ -80,7 +81,9 @@ impl<G: GlueApi> GlueCatalog<G> {
     async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
         let name = table_name(updated.identifier())?;
         let Some(version) = base.entry.version_id else {
-            return Err(Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into());
+            return Err(
+                Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into()
+            );
         };
         let at = updated.metadata_location_result()?;
         updated.metadata().write_to(&self.io, &MetadataLocation::from_str(at)?).await?;
@@ -138,7 +141,8 @@ impl<G: GlueApi> Catalog for GlueCatalog<G> {
     async fn create_namespace(&self, name: &NamespaceIdent, properties: HashMap<String, String>) -> Result<Namespace> {
         let mut parameters: HashMap<_, _> = properties.clone();
         let location_uri = parameters.remove("location");
-        let entry = Database { name: database(name)?.into(), location_uri, parameters: parameters.into_iter().collect() };
+        let entry =
+            Database { name: database(name)?.into(), location_uri, parameters: parameters.into_iter().collect() };
         let created = self.glue.create_database(&entry).await;
         created.map_err(|e| failure(e, ErrorKind::NamespaceNotFound))?;
         Ok(Namespace::with_properties(name.clone(), properties))
@@ -198,7 +202,10 @@ impl<G: GlueApi> Catalog for GlueCatalog<G> {
     }
 
     async fn table_exists(&self, ident: &TableIdent) -> Result<bool> {
-        exists(self.glue.table(&table_name(ident)?).await.map_err(|e| failure(e, ErrorKind::TableNotFound)), ErrorKind::TableNotFound)
+        exists(
+            self.glue.table(&table_name(ident)?).await.map_err(|e| failure(e, ErrorKind::TableNotFound)),
+            ErrorKind::TableNotFound,
+        )
     }
 
     async fn rename_table(&self, _: &TableIdent, _: &TableIdent) -> Result<()> {

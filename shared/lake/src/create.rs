@@ -68,7 +68,8 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
         let mut spec = UnboundPartitionSpec::builder();
         if let Some((column, name, transform)) = partition {
             let source = schema.as_struct().field_by_name(column).map(|f| f.id);
-            let source = source.ok_or_else(|| Refusal(format!("{table} has no column {column} to be partitioned by")))?;
+            let source =
+                source.ok_or_else(|| Refusal(format!("{table} has no column {column} to be partitioned by")))?;
             if transform == Transform::Bucket(0) {
                 return Err(Refusal(format!("{table} cannot have 0 buckets")).into());
             }

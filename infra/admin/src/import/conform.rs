@@ -48,7 +48,8 @@ impl Conform {
         let rows = batch.num_rows();
         let columns = self.schema.fields().iter().map(|field| self.column(batch, field, rows));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| Failure::say(format!("the rows do not fit: {e}.")))
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|e| Failure::say(format!("the rows do not fit: {e}.")))
     }
 
     fn column(&self, batch: &RecordBatch, field: &FieldRef, rows: usize) -> Result<ArrayRef, Failure> {
@@ -164,7 +165,8 @@ fn conform_map(array: &MapArray, entries: &FieldRef, path: &str) -> Result<Array
     Ok(Arc::new(made.map_err(|e| unfit(path, e))?))
 }
 
-const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
+const EXACT: CastOptions<'static> =
+    CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
 
 fn mismatch(path: &str, from: &DataType, to: &DataType) -> Failure {
     Failure::say(format!("{path} is {from} in the file and cannot be read as the table's {to}."))

@@ -1,10 +1,10 @@
 //! Rows into files: by bucket, sorted by profile, as ZSTD Parquet.
 
 use crate::failure::Failure;
-use crate::tables::bucket_of;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_select::interleave::interleave_record_batch;
+use lake::bucket_of;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -72,8 +72,8 @@ impl Sorted {
         let batches: Vec<_> = self.batches.iter().collect();
         let failed = |e: &dyn std::fmt::Display| Failure::say(format!("a file cannot be encoded: {e}."));
         let options = ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), self.batches[0].schema(), options)
-            .map_err(|e| failed(&e))?;
+        let mut writer =
+            ArrowWriter::try_new_with_options(Vec::new(), self.batches[0].schema(), options).map_err(|e| failed(&e))?;
         for some in rows.chunks(GATHER_ROWS) {
             let gathered = interleave_record_batch(&batches, some).map_err(|e| failed(&e))?;
             writer.write(&gathered).map_err(|e| failed(&e))?;

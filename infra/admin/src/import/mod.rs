@@ -9,7 +9,7 @@ pub use columns::{lenient_schema, table_schema};
 pub use read::read_files;
 
 use crate::failure::Failure;
-use crate::tables::{KeepTables, NewFile};
+use crate::tables::KeepTables;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use conform::Conform;
@@ -19,6 +19,7 @@ use domain::ports::objects::{Location, UploadObject, WriteObjects};
 use domain::registry::Dataset;
 use encode::Sorted;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use lake::NewDataFile;
 use std::sync::Arc;
 
 /// Size of the pieces in which a file is uploaded.
@@ -69,7 +70,8 @@ fn prepare(
     ingest_time: Option<Micros>,
 ) -> Result<Sorted, Failure> {
     let conform = Conform::new(dataset, &state.copy.schema, ingest_time)?;
-    let batches = batches.iter().filter(|b| b.num_rows() > 0).map(|b| conform.batch(b)).collect::<Result<Vec<_>, _>>()?;
+    let batches =
+        batches.iter().filter(|b| b.num_rows() > 0).map(|b| conform.batch(b)).collect::<Result<Vec<_>, _>>()?;
     if batches.is_empty() {
         return Err(Failure::say("there are no rows to import."));
     }
@@ -80,12 +82,11 @@ async fn write_all(
     sorted: &Arc<Sorted>,
     state: &TableState,
     objects: &impl WriteObjects,
-    written: &mut Vec<NewFile>,
+    written: &mut Vec<NewDataFile>,
 ) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut files = stream::iter(sorted.groups())
-        .map(|group| write_one(sorted.clone(), group, state, objects))
-        .buffered(threads);
+    let mut files =
+        stream::iter(sorted.groups()).map(|group| write_one(sorted.clone(), group, state, objects)).buffered(threads);
     while let Some(file) = files.try_next().await? {
         written.push(file);
     }
@@ -97,7 +98,7 @@ async fn write_one(
     group: usize,
     state: &TableState,
     objects: &impl WriteObjects,
-) -> Result<NewFile, Failure> {
+) -> Result<NewDataFile, Failure> {
     let encoded = tokio::task::spawn_blocking(move || sorted.encode(group))
         .await
         .map_err(|_| Failure::say("encoding a file broke off."))??;
@@ -112,7 +113,13 @@ async fn write_one(
         upload.write(rest.split_to(PIECE_BYTES.min(rest.len()))).await?;
     }
     upload.complete().await?;
-    Ok(NewFile { location, bytes, rows: encoded.rows, bucket: encoded.bucket, split_offsets: encoded.split_offsets })
+    Ok(NewDataFile {
+        location,
+        bytes,
+        rows: encoded.rows,
+        bucket: encoded.bucket,
+        split_offsets: encoded.split_offsets,
+    })
 }
 
 #[cfg(test)]

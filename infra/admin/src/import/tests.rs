@@ -4,13 +4,14 @@ use super::*;
 use crate::fakes::MemoryTables;
 use crate::registry::types::read_schema;
 use crate::sample::Sample;
-use crate::tables::bucket_of;
 use crate::yaml::Node;
 use arrow_array::cast::AsArray;
+use arrow_schema::{DataType, TimeUnit};
 use domain::plan::TableName;
 use domain::ports::objects::ReadObjects;
 use domain::registry::{ColumnNames, DatasetKind};
 use domain::schema::Schema;
+use lake::bucket_of;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::io::Write;
 use testkit::MemoryObjects;
@@ -51,7 +52,11 @@ struct Setting {
 
 impl Setting {
     fn new(columns: &str, buckets: Option<u32>) -> Self {
-        let (tables, schema) = (MemoryTables::default(), schema(columns));
+        Self::of(schema(columns), buckets)
+    }
+
+    fn of(schema: Schema, buckets: Option<u32>) -> Self {
+        let tables = MemoryTables::default();
         tables.put(&dataset().table, &schema, buckets, None);
         Self { tables, objects: MemoryObjects::default(), schema, folder: tempfile::tempdir().unwrap() }
     }
@@ -67,7 +72,7 @@ impl Setting {
         load(&dataset(), batches, ingest_time, &self.tables, &self.objects).await
     }
 
-    async fn rows_of(&self, file: &NewFile) -> Vec<RecordBatch> {
+    async fn rows_of(&self, file: &NewDataFile) -> Vec<RecordBatch> {
         let bytes = self.objects.read(&Location::parse(&file.location).unwrap()).await.unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
         reader.map(Result::unwrap).collect()
@@ -85,10 +90,23 @@ impl Setting {
 
 fn json(batches: &[RecordBatch]) -> Vec<serde_json::Value> {
     let mut text = Vec::new();
-    let mut writer = arrow_json::WriterBuilder::new().with_explicit_nulls(false).build::<_, arrow_json::writer::LineDelimited>(&mut text);
-    batches.iter().for_each(|b| writer.write(b).unwrap());
+    let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(false);
+    let mut writer = builder.build::<_, arrow_json::writer::LineDelimited>(&mut text);
+    batches.iter().for_each(|b| writer.write(&with_offsets(b)).unwrap());
     writer.finish().unwrap();
     text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
+}
+
+/// Parquet says UTC, which the JSON writer knows as an offset only.
+fn with_offsets(batch: &RecordBatch) -> RecordBatch {
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let offset = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        match field.data_type() {
+            DataType::Timestamp(..) => (field.name().clone(), arrow_cast::cast(column, &offset).unwrap()),
+            _ => (field.name().clone(), column.clone()),
+        }
+    });
+    RecordBatch::try_from_iter(columns).unwrap()
 }
 
 #[tokio::test]
@@ -113,7 +131,7 @@ async fn ndjson_comes_back_from_the_files_as_it_went_in() {
 
 #[tokio::test]
 async fn files_are_one_for_each_bucket_sorted_by_profile_with_field_ids_at_every_level() {
-    let setting = Setting::new(sample_columns(), Some(16));
+    let setting = Setting::of(sample_schema(), Some(16));
     let sample = Sample { profiles: 10_000, ..Sample::default() };
     let imported = setting.load(sample.batches(&setting.schema).unwrap(), None).await.unwrap();
     let files = setting.tables.files_of(&dataset().table);
@@ -138,9 +156,17 @@ async fn files_are_one_for_each_bucket_sorted_by_profile_with_field_ids_at_every
     seen.dedup();
     let mut json = serde_json::to_string(&setting.schema).unwrap();
     json.retain(|c| c != ' ');
-    let count = ["\"id\":", "element-id\":", "key-id\":", "value-id\":"].iter().map(|k| json.matches(k).count()).sum();
+    let count: usize =
+        ["\"id\":", "element-id\":", "key-id\":", "value-id\":"].iter().map(|k| json.matches(k).count()).sum();
     assert_eq!(seen.len(), count);
-    assert!(reader.metadata().row_group(0).columns().iter().all(|c| matches!(c.compression(), parquet::basic::Compression::ZSTD(_))));
+    assert!(
+        reader
+            .metadata()
+            .row_group(0)
+            .columns()
+            .iter()
+            .all(|c| matches!(c.compression(), parquet::basic::Compression::ZSTD(_)))
+    );
     assert!(reader.metadata().row_group(0).column(0).dictionary_page_offset().is_some());
 }
 
@@ -153,18 +179,21 @@ fn field_ids(node: &parquet::schema::types::TypePtr, seen: &mut Vec<i32>) {
     }
 }
 
-fn sample_columns() -> &'static str {
-    let yaml = crate::sample::REGISTRY;
-    let start = yaml.find("profileId!").unwrap();
-    &yaml[start..yaml[start..].find("\n\n").unwrap() + start]
+fn sample_schema() -> Schema {
+    let file = crate::registry::RegistryFile::read(crate::sample::REGISTRY).unwrap();
+    file.sandboxes[0].datasets[0].item.schema.clone().unwrap()
 }
 
 #[tokio::test]
 async fn parquet_of_other_types_and_order_is_made_to_fit() {
     let setting = Setting::new(COLUMNS, None);
-    let other = schema("age: long\nprofileId: string\ningestTime: timestamp\nperson: {tags: [string], name: string}\nprice: decimal(12, 2)");
-    let lines = r#"{"profileId":"p1","ingestTime":"2026-01-02T03:04:05","age":7,"person":{"name":"A"},"price":"12.50"}"#;
-    let mut decoder = arrow_json::ReaderBuilder::new(Arc::new(lenient_schema(&other).unwrap())).build_decoder().unwrap();
+    let other = schema(
+        "age: long\nprofileId: string\ningestTime: timestamp\nperson: {tags: [string], name: string}\nprice: decimal(12, 2)",
+    );
+    let lines =
+        r#"{"profileId":"p1","ingestTime":"2026-01-02T03:04:05","age":7,"person":{"name":"A"},"price":"12.50"}"#;
+    let mut decoder =
+        arrow_json::ReaderBuilder::new(Arc::new(lenient_schema(&other).unwrap())).build_decoder().unwrap();
     decoder.decode(lines.as_bytes()).unwrap();
     let batch = decoder.flush().unwrap().unwrap();
     let path = setting.folder.path().join("rows.parquet");
@@ -173,7 +202,8 @@ async fn parquet_of_other_types_and_order_is_made_to_fit() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     setting.load(read_files(&[path], &setting.schema).unwrap(), None).await.unwrap();
-    let expected = r#"{"profileId":"p1","ingestTime":"2026-01-02T03:04:05Z","age":7,"person":{"name":"A"},"price":12.50}"#;
+    let expected =
+        r#"{"profileId":"p1","ingestTime":"2026-01-02T03:04:05Z","age":7,"person":{"name":"A"},"price":12.50}"#;
     assert_eq!(setting.all().await, [serde_json::from_str::<serde_json::Value>(expected).unwrap()]);
     assert_eq!(setting.tables.files_of(&dataset().table)[0].bucket, None);
 }
@@ -195,7 +225,10 @@ async fn what_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing() {
     let time = r#""ingestTime":"2026-01-01T00:00:00Z""#;
     let cases = [
         (format!("{{{time}}}"), "some rows have no profileId, which is required."),
-        (format!(r#"{{"profileId":"a",{time},"person":{{"tags":[]}}}}"#), "some rows have no person.name, which is required."),
+        (
+            format!(r#"{{"profileId":"a",{time},"person":{{"tags":[]}}}}"#),
+            "some rows have no person.name, which is required.",
+        ),
         (format!(r#"{{"profileId":"a",{time},"shoeSize":44}}"#), "shoeSize"),
         (format!(r#"{{"profileId":"a",{time},"age":"old"}}"#), "old"),
         (format!(r#"{{"profileId":"a","#), "rows.ndjson: "),
@@ -214,7 +247,8 @@ async fn what_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing() {
 async fn fractions_are_not_cut_to_fit_whole_numbers() {
     let setting = Setting::new("profileId!: string\ningestTime!: timestamptz\nage: int", None);
     let other = schema("profileId: string\ningestTime: timestamptz\nage: double");
-    let mut decoder = arrow_json::ReaderBuilder::new(Arc::new(lenient_schema(&other).unwrap())).build_decoder().unwrap();
+    let mut decoder =
+        arrow_json::ReaderBuilder::new(Arc::new(lenient_schema(&other).unwrap())).build_decoder().unwrap();
     decoder.decode(br#"{"profileId":"p1","ingestTime":"2026-01-02T03:04:05Z","age":7.9}"#).unwrap();
     let error = setting.load(vec![decoder.flush().unwrap().unwrap()], None).await.unwrap_err().to_string();
     assert_eq!(error, "age is Float64 in the file and cannot be read as the table's Int32.");
@@ -222,7 +256,7 @@ async fn fractions_are_not_cut_to_fit_whole_numbers() {
 
 #[tokio::test]
 async fn a_failed_upload_leaves_no_file_behind() {
-    let setting = Setting::new(sample_columns(), Some(4));
+    let setting = Setting::of(sample_schema(), Some(4));
     let batches = Sample { profiles: 200, ..Sample::default() }.batches(&setting.schema).unwrap();
     setting.objects.fail_next("complete", testkit::Fault::BeforeEffect);
     setting.load(batches, None).await.unwrap_err();

@@ -51,11 +51,7 @@ impl Plan {
     }
 
     /// Does it: tables first, then entries, then clients. Idempotent: what broke off is finished by planning again.
-    pub async fn carry_out(
-        &self,
-        registry: &impl WriteRegistry,
-        tables: &impl KeepTables,
-    ) -> Result<(), Failure> {
+    pub async fn carry_out(&self, registry: &impl WriteRegistry, tables: &impl KeepTables) -> Result<(), Failure> {
         for (name, table) in &self.tables {
             tables.ensure_database(&name.database, &table.database_location).await?;
             if table.export {
@@ -142,7 +138,8 @@ fn plan_datasets(
         match state {
             Some(state) if export => judge_export(path, item, state, &union, plan, found),
             Some(_) => {
-                if let (DatasetKind::Profile, Err(what)) = (wanted.kind, source_fitness(&wanted, wanted.copy.as_ref())) {
+                if let (DatasetKind::Profile, Err(what)) = (wanted.kind, source_fitness(&wanted, wanted.copy.as_ref()))
+                {
                     plan.notes.push(format!("exports will be refused: {what}"));
                 }
             }
@@ -255,13 +252,12 @@ fn plan_others(sandbox: &Sandbox, stored: &Registry, plan: &mut Plan) {
 fn keep(sandbox: &Sandbox, stored: &Registry, plan: &mut Plan) {
     let datasets = stored.datasets.iter().filter(|d| !sandbox.datasets.iter().any(|x| x.item.dataset.id == d.id));
     plan.kept.extend(datasets.map(|d| name_of(&Entry::Dataset(d.clone()))));
-    let same = |p: &&MergePolicy| {
-        !sandbox.policies.iter().any(|x| x.item.id == p.id && x.item.version == p.version)
-    };
+    let same = |p: &&MergePolicy| !sandbox.policies.iter().any(|x| x.item.id == p.id && x.item.version == p.version);
     plan.kept.extend(stored.policies.iter().filter(same).map(|p| name_of(&Entry::Policy(p.clone()))));
-    let segments = stored.segments.iter().filter(|s| {
-        !sandbox.segments.iter().any(|x| x.item.id == s.id && x.item.ns.eq_ignore_ascii_case(&s.ns))
-    });
+    let segments = stored
+        .segments
+        .iter()
+        .filter(|s| !sandbox.segments.iter().any(|x| x.item.id == s.id && x.item.ns.eq_ignore_ascii_case(&s.ns)));
     plan.kept.extend(segments.map(|s| name_of(&Entry::Segment(s.clone()))));
 }
 

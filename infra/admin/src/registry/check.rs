@@ -37,7 +37,10 @@ fn policies(sandbox: &Sandbox, found: &mut Vec<Finding>) {
     let default = policies().find(|p| p.item.default).map(|p| &p.item.id);
     for Placed { path, item } in policies() {
         if let Some(first) = default.filter(|first| item.default && **first != item.id) {
-            found.push(Finding::at(format!("{path}.default"), format!("must be false: {first} is the default already.")));
+            found.push(Finding::at(
+                format!("{path}.default"),
+                format!("must be false: {first} is the default already."),
+            ));
         }
         if let AttributeMerge::DataSetPrecedence { order } = &item.attribute_merge {
             let at = |i| format!("{path}.attributeMerge.order[{i}]");

@@ -124,8 +124,7 @@ fn read_dataset(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Declared> {
     let known = ["id", "kind", "name", "table", "columns", "uniqueProfiles", "schema", "buckets"];
     let dataset = node.object(&known, found)?;
     let id = dataset.need_text("id", found);
-    let kinds =
-        [("profile", DatasetKind::Profile), ("event", DatasetKind::Event), ("export", DatasetKind::Export)];
+    let kinds = [("profile", DatasetKind::Profile), ("event", DatasetKind::Event), ("export", DatasetKind::Export)];
     let kind = dataset.need("kind", found).and_then(|k| choose(k, &kinds, found));
     let table = dataset.need("table", found).and_then(|t| read_table(t, found));
     let columns = dataset.get("columns").and_then(|c| read_columns(c, found)).unwrap_or_default();
@@ -167,7 +166,8 @@ fn read_table(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<TableName> {
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
     };
     if !sound(&name.database) || !sound(&name.table) {
-        let what = "must have a database and a table of lower-case letters, digits, _ and -, as the catalog keeps them.";
+        let what =
+            "must have a database and a table of lower-case letters, digits, _ and -, as the catalog keeps them.";
         found.push(Finding::at(&node.path, what));
         return None;
     }

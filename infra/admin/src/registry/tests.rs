@@ -130,47 +130,79 @@ async fn a_clients_grants_of_other_organizations_stay() {
 #[test]
 fn every_problem_of_a_file_is_named_at_once() {
     let cases: &[(&str, &str, &[&str])] = &[
-        ("organization: ORG@AdobeOrg", "organisation: ORG@AdobeOrg", &[
-            "organisation: is no known key; known are organization, clients, sandboxes.",
-            "organization: is required.",
-        ]),
+        (
+            "organization: ORG@AdobeOrg",
+            "organisation: ORG@AdobeOrg",
+            &[
+                "organisation: is no known key; known are organization, clients, sandboxes.",
+                "organization: is required.",
+            ],
+        ),
         ("sandboxes: [prod]", "sandboxes: [prod, stage]", &["clients[0].sandboxes[1]: names the sandbox stage, which"]),
         ("apiKey: key", "apiKey: 17", &["clients[0].apiKey: must be a text; put numbers in quotes."]),
-        ("  prod:", "  \"pr/od\":", &[
-            "sandboxes.pr/od: organization and sandbox must be of letters",
-            "clients[0].sandboxes[0]: names the sandbox prod",
-        ]),
-        ("order: [crm]", "order: [crm, web, out, crm]", &[
-            "sandboxes.prod.mergePolicies[0].attributeMerge.order[3]: says crm again;",
-            "sandboxes.prod.mergePolicies[0].attributeMerge.order[1]: names web, which is no profile dataset",
-            "sandboxes.prod.mergePolicies[0].attributeMerge.order[2]: names out, which is no profile dataset",
-        ]),
-        ("mergePolicyId: first", "mergePolicyId: second", &[
-            "sandboxes.prod.segments[0].mergePolicyId: names second, which is no merge policy of this sandbox.",
-        ]),
-        ("{id: s2, ns: aam}", "{id: s1, ns: UPS, nmae: x}", &[
-            "sandboxes.prod.segments[1].nmae: is no known key; known are id, ns, name, mergePolicyId, pql.",
-            "sandboxes.prod.segments[1]: says ups/s1 again; sandboxes.prod.segments[0] does already.",
-        ]),
-        ("id: out, kind: export", "id: crm, kind: exports", &[
-            "sandboxes.prod.datasets[1].kind: is \"exports\"; it must be one of profile, event, export.",
-        ]),
-        ("id: out, kind: export", "id: crm, kind: export, buckets: 3", &[
-            "sandboxes.prod.datasets[1].buckets: belongs to no export dataset",
-            "sandboxes.prod.datasets[1].id: says crm again; sandboxes.prod.datasets[0].id does already.",
-        ]),
+        (
+            "  prod:",
+            "  \"pr/od\":",
+            &[
+                "sandboxes.pr/od: organization and sandbox must be of letters",
+                "clients[0].sandboxes[0]: names the sandbox prod",
+            ],
+        ),
+        (
+            "order: [crm]",
+            "order: [crm, web, out, crm]",
+            &[
+                "sandboxes.prod.mergePolicies[0].attributeMerge.order[3]: says crm again;",
+                "sandboxes.prod.mergePolicies[0].attributeMerge.order[1]: names web, which is no profile dataset",
+                "sandboxes.prod.mergePolicies[0].attributeMerge.order[2]: names out, which is no profile dataset",
+            ],
+        ),
+        (
+            "mergePolicyId: first",
+            "mergePolicyId: second",
+            &["sandboxes.prod.segments[0].mergePolicyId: names second, which is no merge policy of this sandbox."],
+        ),
+        (
+            "{id: s2, ns: aam}",
+            "{id: s1, ns: UPS, nmae: x}",
+            &[
+                "sandboxes.prod.segments[1].nmae: is no known key; known are id, ns, name, mergePolicyId, pql.",
+                "sandboxes.prod.segments[1]: says ups/s1 again; sandboxes.prod.segments[0] does already.",
+            ],
+        ),
+        (
+            "id: out, kind: export",
+            "id: crm, kind: exports",
+            &["sandboxes.prod.datasets[1].kind: is \"exports\"; it must be one of profile, event, export."],
+        ),
+        (
+            "id: out, kind: export",
+            "id: crm, kind: export, buckets: 3",
+            &[
+                "sandboxes.prod.datasets[1].buckets: belongs to no export dataset",
+                "sandboxes.prod.datasets[1].id: says crm again; sandboxes.prod.datasets[0].id does already.",
+            ],
+        ),
         ("table: shop.out", "table: Shop.out", &["sandboxes.prod.datasets[1].table: must have a database and a table"]),
         ("table: shop.out", "table: out", &["sandboxes.prod.datasets[1].table: must be database.table."]),
         ("buckets: 4", "buckets: 0", &["sandboxes.prod.datasets[0].buckets: must be a whole number above 0."]),
         ("age: int", "age: integer", &["sandboxes.prod.datasets[0].schema.age: \"integer\" is no type"]),
-        ("identityGraph: pdg", "identityGraph: private", &[
-            "sandboxes.prod.mergePolicies[0].identityGraph: is \"private\"; it must be one of none, pdg.",
-            "sandboxes.prod.segments[0].mergePolicyId: names first",
-        ]),
-        ("{type: dataSetPrecedence, order: [crm]}", "dataSetPrecedence", &[
-            "sandboxes.prod.mergePolicies[0].attributeMerge: needs an order",
-            "sandboxes.prod.segments[0].mergePolicyId: names first",
-        ]),
+        (
+            "identityGraph: pdg",
+            "identityGraph: private",
+            &[
+                "sandboxes.prod.mergePolicies[0].identityGraph: is \"private\"; it must be one of none, pdg.",
+                "sandboxes.prod.segments[0].mergePolicyId: names first",
+            ],
+        ),
+        (
+            "{type: dataSetPrecedence, order: [crm]}",
+            "dataSetPrecedence",
+            &[
+                "sandboxes.prod.mergePolicies[0].attributeMerge: needs an order",
+                "sandboxes.prod.segments[0].mergePolicyId: names first",
+            ],
+        ),
     ];
     for (old, new, expected) in cases {
         assert!(SMALL.contains(old), "{old}");
@@ -189,20 +221,29 @@ async fn what_the_tables_and_columns_forbid_is_named_at_once() {
     let second = "      - {id: web, kind: profile, table: shop.web, SECOND}\n      - {id: out";
     let cases: &[(&str, &[&str])] = &[
         ("buckets: 4", &["sandboxes.prod.datasets[1].table: shop.web does not exist; give its columns as schema"]),
-        ("buckets: 8, schema: {profileId: string, ingestTime: timestamptz, age: string}", &[
-            "sandboxes.prod.datasets[1]: has 8 buckets and crm has 4; all of a sandbox must have the same.",
-            "sandboxes.prod.datasets[1]: age is string in the dataset web and long in the dataset crm;",
-        ]),
-        ("buckets: 4, columns: {profileId: customer}, schema: {id: string, ingestTime: date, batchId: string}", &[
-            "sandboxes.prod.datasets[1]: the table has no column customer; it must have one that is string",
-            "sandboxes.prod.datasets[1]: the column ingestTime must be timestamptz; it is date.",
-            "sandboxes.prod.datasets[1]: the column batchId cannot be exported",
-            "sandboxes.prod.datasets[1]: ingestTime is date in the dataset web and timestamptz in the product;",
-        ]),
-        ("buckets: 4, schema: {profileId: string, ingestTime: timestamptz, identityMap: {\"*\": string}}", &[
-            "sandboxes.prod.datasets[1]: the column identityMap must be map<string, list<struct{id: string, …}>>;",
-            "sandboxes.prod.datasets[1]: identityMap.* is string in the dataset web and a list in the product;",
-        ]),
+        (
+            "buckets: 8, schema: {profileId: string, ingestTime: timestamptz, age: string}",
+            &[
+                "sandboxes.prod.datasets[1]: has 8 buckets and crm has 4; all of a sandbox must have the same.",
+                "sandboxes.prod.datasets[1]: age is string in the dataset web and long in the dataset crm;",
+            ],
+        ),
+        (
+            "buckets: 4, columns: {profileId: customer}, schema: {id: string, ingestTime: date, batchId: string}",
+            &[
+                "sandboxes.prod.datasets[1]: the table has no column customer; it must have one that is string",
+                "sandboxes.prod.datasets[1]: the column ingestTime must be timestamptz; it is date.",
+                "sandboxes.prod.datasets[1]: the column batchId cannot be exported",
+                "sandboxes.prod.datasets[1]: ingestTime is date in the dataset web and timestamptz in the product;",
+            ],
+        ),
+        (
+            "buckets: 4, schema: {profileId: string, ingestTime: timestamptz, identityMap: {\"*\": string}}",
+            &[
+                "sandboxes.prod.datasets[1]: the column identityMap must be map<string, list<struct{id: string, …}>>;",
+                "sandboxes.prod.datasets[1]: identityMap.* is string in the dataset web and a list in the product;",
+            ],
+        ),
     ];
     for (replacement, expected) in cases {
         let text = SMALL.replace("      - {id: out", &second.replace("SECOND", replacement));

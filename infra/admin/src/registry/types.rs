@@ -146,7 +146,8 @@ fn read_primitive(node: &Node<'_>, text: &str, found: &mut Vec<Finding>) -> Opti
     if let Some((precision, scale)) = decimal(&name) {
         return Some(Kind::Primitive(format!("decimal({precision}, {scale})")));
     }
-    let what = format!("{text:?} is no type; use one of {}, decimal(P, S), or write a struct, list or map.", PLAIN.join(", "));
+    let what =
+        format!("{text:?} is no type; use one of {}, decimal(P, S), or write a struct, list or map.", PLAIN.join(", "));
     found.push(Finding::at(&node.path, what));
     None
 }

@@ -86,7 +86,8 @@ impl Union<'_> {
             Some(present) => self.unite(&mut present.kind, field.kind, input, &path),
             None => match into.iter().find(|f| f.name.eq_ignore_ascii_case(&field.name)) {
                 Some(present) => {
-                    let what = format!("{path} differs from {prefix}{} in case alone, which catalogs fold.", present.name);
+                    let what =
+                        format!("{path} differs from {prefix}{} in case alone, which catalogs fold.", present.name);
                     self.found.push(Finding::at(input.path, what));
                 }
                 None => {
@@ -127,7 +128,8 @@ impl Union<'_> {
 
     /// Who brought a path: itself or the nearest one above it.
     fn owner(&self, path: &str) -> String {
-        let above = |owned: &str| path == owned || (path.starts_with(owned) && path[owned.len()..].starts_with(['.', '[']));
+        let above =
+            |owned: &str| path == owned || (path.starts_with(owned) && path[owned.len()..].starts_with(['.', '[']));
         let owner = self.owners.iter().filter(|(owned, _)| above(owned)).max_by_key(|(owned, _)| owned.len());
         owner.map_or_else(|| "the product".to_owned(), |(_, id)| format!("the dataset {id}"))
     }
@@ -202,8 +204,17 @@ mod tests {
         assert_eq!(found, Vec::<String>::new());
         let names: Vec<_> = schema.fields.iter().map(|f| f.name.as_str()).collect();
         let expected = [
-            "profileId", "ingestTime", "identityMap", "segmentMembership", "age", "person", "price", "score", "ranks",
-            "weights", "batchId",
+            "profileId",
+            "ingestTime",
+            "identityMap",
+            "segmentMembership",
+            "age",
+            "person",
+            "price",
+            "score",
+            "ranks",
+            "weights",
+            "batchId",
         ];
         assert_eq!(names, expected);
         let json = serde_json::to_value(&schema).unwrap();
@@ -223,8 +234,8 @@ mod tests {
     fn conflicting_types_are_all_named_with_both_datasets() {
         let (_, found) = union(
             &[
-                "profileId!: string\na: string\nb: {c: date, d: [int]}\ne: {\"*\": long}\nf: decimal(9, 2)\ng: int",
-                "profileId: long\na: int\nb: {c: timestamptz, d: [string]}\ne: {\"*\": string}\nf: decimal(9, 3)\ng: double\nA: int",
+                "profileId!: string\nprice: int\na: string\nb: {c: date, d: [int]}\ne: {\"*\": long}\nf: decimal(9, 2)\ng: int",
+                "profileId: long\na: int\nb: {c: timestamptz, d: [string]}\ne: {\"*\": string}\nf: decimal(9, 3)\ng: double\nPrice: int",
             ],
             &[],
         );
@@ -236,7 +247,7 @@ mod tests {
             "q: e.* is string in the dataset q and long in the dataset p;",
             "q: f is decimal(38, 3) in the dataset q and decimal(38, 2) in the dataset p;",
             "q: g is double in the dataset q and long in the dataset p;",
-            "q: A differs from a in case alone",
+            "q: Price differs from price in case alone",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (found, expected) in found.iter().zip(expected) {

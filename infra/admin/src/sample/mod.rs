@@ -11,10 +11,12 @@ pub use people::profile_id;
 pub use segments::current_members;
 
 use crate::failure::Failure;
-use crate::import::lenient_schema;
+use crate::import::{self, Imported, lenient_schema};
 use crate::registry::RegistryFile;
+use crate::tables::KeepTables;
 use arrow_array::RecordBatch;
-use domain::registry::DatasetKind;
+use domain::ports::objects::WriteObjects;
+use domain::registry::{Dataset, DatasetKind};
 use domain::schema::Schema;
 use std::sync::Arc;
 
@@ -46,7 +48,9 @@ impl Sample {
         let mut memberships = segments::draw(self, &segments).into_iter();
         let schema = Arc::new(lenient_schema(schema)?);
         let unfit = |e: &dyn std::fmt::Display| {
-            Failure::say(format!("the table has not the sample's columns; apply infra/sample/registry.yaml first: {e}."))
+            Failure::say(format!(
+                "the table has not the sample's columns; apply infra/sample/registry.yaml first: {e}."
+            ))
         };
         let mut decoder = arrow_json::ReaderBuilder::new(schema)
             .with_batch_size(BATCH_ROWS)
@@ -62,6 +66,22 @@ impl Sample {
         }
         Ok(batches)
     }
+}
+
+/// Loads the sample into its dataset; `None` if there are rows already and it is not to be added to them.
+pub async fn load(
+    sample: &Sample,
+    dataset: &Dataset,
+    append: bool,
+    tables: &impl KeepTables,
+    objects: &impl WriteObjects,
+) -> Result<Option<Imported>, Failure> {
+    let state = tables.look(&dataset.table, &dataset.columns.profile_id).await?;
+    if state.snapshot_id.is_some() && !append {
+        return Ok(None);
+    }
+    let batches = sample.batches(&state.copy.schema)?;
+    import::load(dataset, batches, None, tables, objects).await.map(Some)
 }
 
 /// The ids of the sample's segments, the largest first.

@@ -14,29 +14,76 @@ pub const DAY_MICROS: i64 = 86_400_000_000;
 const BASE_DAY: i32 = 20_605;
 
 const FIRST_NAMES: [(&str, &str); 24] = [
-    ("Ada", "female"), ("Amir", "male"), ("Aiko", "female"), ("Bruno", "male"), ("Carmen", "female"), ("Chidi", "male"),
-    ("Dana", "non_specific"), ("Elif", "female"), ("Emil", "male"), ("Fatima", "female"), ("Grace", "female"),
-    ("Hiro", "male"), ("Ines", "female"), ("Jonas", "male"), ("Kim", "non_specific"), ("Lucía", "female"),
-    ("Marek", "male"), ("Noor", "female"), ("Oskar", "male"), ("Priya", "female"), ("Ravi", "male"), ("Sofia", "female"),
-    ("Tomás", "male"), ("Zoë", "female"),
+    ("Ada", "female"),
+    ("Amir", "male"),
+    ("Aiko", "female"),
+    ("Bruno", "male"),
+    ("Carmen", "female"),
+    ("Chidi", "male"),
+    ("Dana", "non_specific"),
+    ("Elif", "female"),
+    ("Emil", "male"),
+    ("Fatima", "female"),
+    ("Grace", "female"),
+    ("Hiro", "male"),
+    ("Ines", "female"),
+    ("Jonas", "male"),
+    ("Kim", "non_specific"),
+    ("Lucía", "female"),
+    ("Marek", "male"),
+    ("Noor", "female"),
+    ("Oskar", "male"),
+    ("Priya", "female"),
+    ("Ravi", "male"),
+    ("Sofia", "female"),
+    ("Tomás", "male"),
+    ("Zoë", "female"),
 ];
 const LAST_NAMES: [&str; 24] = [
-    "Andersen", "Bauer", "Chen", "Diallo", "Evans", "Fischer", "García", "Haddad", "Ito", "Jensen", "Kowalski", "Lopez",
-    "Müller", "Nguyen", "Okafor", "Patel", "Quinn", "Rossi", "Sato", "Taylor", "Usman", "Vasquez", "Weber", "Yılmaz",
+    "Andersen", "Bauer", "Chen", "Diallo", "Evans", "Fischer", "García", "Haddad", "Ito", "Jensen", "Kowalski",
+    "Lopez", "Müller", "Nguyen", "Okafor", "Patel", "Quinn", "Rossi", "Sato", "Taylor", "Usman", "Vasquez", "Weber",
+    "Yılmaz",
 ];
 /// City, postal code prefix, country, language.
 const CITIES: [(&str, &str, &str, &str); 12] = [
-    ("Berlin", "10", "DE", "de-DE"), ("Hamburg", "20", "DE", "de-DE"), ("Lyon", "69", "FR", "fr-FR"),
-    ("Madrid", "28", "ES", "es-ES"), ("Osaka", "53", "JP", "ja-JP"), ("Austin", "78", "US", "en-US"),
-    ("Portland", "97", "US", "en-US"), ("Boston", "02", "US", "en-US"), ("Leeds", "LS", "GB", "en-GB"),
-    ("Porto", "40", "PT", "pt-PT"), ("Kraków", "30", "PL", "pl-PL"), ("Toronto", "M5", "CA", "en-CA"),
+    ("Berlin", "10", "DE", "de-DE"),
+    ("Hamburg", "20", "DE", "de-DE"),
+    ("Lyon", "69", "FR", "fr-FR"),
+    ("Madrid", "28", "ES", "es-ES"),
+    ("Osaka", "53", "JP", "ja-JP"),
+    ("Austin", "78", "US", "en-US"),
+    ("Portland", "97", "US", "en-US"),
+    ("Boston", "02", "US", "en-US"),
+    ("Leeds", "LS", "GB", "en-GB"),
+    ("Porto", "40", "PT", "pt-PT"),
+    ("Kraków", "30", "PL", "pl-PL"),
+    ("Toronto", "M5", "CA", "en-CA"),
 ];
-const STREETS: [&str; 8] =
-    ["Mill Lane", "Station Road", "Garden Street", "Harbour View", "Oak Avenue", "Church Square", "River Walk", "Hill Road"];
+const STREETS: [&str; 8] = [
+    "Mill Lane",
+    "Station Road",
+    "Garden Street",
+    "Harbour View",
+    "Oak Avenue",
+    "Church Square",
+    "River Walk",
+    "Hill Road",
+];
 const TIERS: [&str; 10] =
     ["bronze", "bronze", "bronze", "bronze", "bronze", "silver", "silver", "silver", "gold", "platinum"];
 const TAGS: [&str; 12] = [
-    "sale", "organic", "gift", "express", "newsletter", "in-store", "app", "family", "sport", "travel", "books", "garden",
+    "sale",
+    "organic",
+    "gift",
+    "express",
+    "newsletter",
+    "in-store",
+    "app",
+    "family",
+    "sport",
+    "travel",
+    "books",
+    "garden",
 ];
 const MAIL_DOMAINS: [&str; 3] = ["example.com", "example.net", "example.org"];
 
@@ -147,7 +194,9 @@ pub fn profile<'s>(sample: &Sample, number: u32, memberships: Memberships<'s>) -
             birth_date: draw.percent(80).then(|| BASE_DAY - 18 * 365 - draw.below(60 * 365) as i32),
             gender,
         },
-        mobile_phone: draw.percent(70).then(|| Phone { number: format!("+1-{}-555-01{:02}", 200 + draw.below(700), draw.below(100)) }),
+        mobile_phone: draw
+            .percent(70)
+            .then(|| Phone { number: format!("+1-{}-555-01{:02}", 200 + draw.below(700), draw.below(100)) }),
         home_address: draw.percent(85).then(|| Address {
             street1: format!("{} {}", 1 + draw.below(180), draw.pick(&STREETS)),
             city,
@@ -159,7 +208,9 @@ pub fn profile<'s>(sample: &Sample, number: u32, memberships: Memberships<'s>) -
             points: draw.below(25_000) as i32,
             joined: BASE_DAY - draw.below(3_650) as i32,
         }),
-        consents: Consents { marketing: Marketing { email: Consent { val: if draw.percent(75) { "y" } else { "n" } } } },
+        consents: Consents {
+            marketing: Marketing { email: Consent { val: if draw.percent(75) { "y" } else { "n" } } },
+        },
         preferred_language: language,
         test_profile: draw.below(1_000) == 0,
         lifetime_value: draw.percent(90).then(|| draw.below(500_000) as f64 / 100.0),

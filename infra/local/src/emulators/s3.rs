@@ -1,13 +1,14 @@
 //! S3 by s3s over a folder: one folder a bucket, keys as paths below it.
 //!
-//! s3s-fs looks and then writes, so that two conditional writes of one key could both win; here they take turns.
+//! s3s-fs looks and then writes, so that two conditional writes of one key could both win; here they take turns. And it
+//! says AccessDenied of an upload that is gone; here that is NoSuchUpload, as S3 says.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -34,9 +35,9 @@ impl S3 {
         })?;
         let mut builder = S3ServiceBuilder::new(buckets);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let service = builder.build();
-        let turns = Turns::default();
-        let server = Server::start(listener, move |request| answer(service.clone(), turns.clone(), request))
+        let buckets =
+            Arc::new(Buckets { service: builder.build(), folder: folder.to_owned(), turns: Turns::default() });
+        let server = Server::start(listener, move |request| answer(buckets.clone(), request))
             .map_err(|source| StartError::Listen { port: 0, source })?;
         Ok(Self { server, folder: folder.to_owned() })
     }
@@ -62,21 +63,47 @@ impl S3 {
     }
 }
 
-async fn answer(service: S3Service, turns: Turns, request: Request<Incoming>) -> Response<s3s::Body> {
+struct Buckets {
+    service: S3Service,
+    folder: PathBuf,
+    turns: Turns,
+}
+
+async fn answer(buckets: Arc<Buckets>, request: Request<Incoming>) -> Response<s3s::Body> {
+    if upload_of(request.uri()).is_some_and(|id| !buckets.folder.join(format!(".upload-{id}.json")).exists()) {
+        return no_such_upload();
+    }
     let request = request.map(s3s::Body::from);
     let answered = if is_conditional_write(&request) {
-        let turn = turns.of(request.uri().path());
+        let turn = buckets.turns.of(request.uri().path());
         let _mine = turn.lock().await;
-        service.call(request).await
+        buckets.service.call(request).await
     } else {
-        service.call(request).await
+        buckets.service.call(request).await
     };
     answered.unwrap_or_else(|error| {
         tracing::error!(?error, "the S3 emulator failed");
-        let mut response = Response::new(s3s::Body::from(Bytes::new()));
+        let mut response = Response::new(s3s::Body::empty());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// The multipart upload that a request is about.
+fn upload_of(uri: &Uri) -> Option<uuid::Uuid> {
+    let mut query = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    let (_, id) = query.find(|(name, _)| name == "uploadId")?;
+    // What is no id of ours is left to the service to refuse.
+    id.parse().ok()
+}
+
+fn no_such_upload() -> Response<s3s::Body> {
+    let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchUpload</Code>\
+               <Message>The specified upload does not exist.</Message></Error>";
+    let mut response = Response::new(s3s::Body::from(Bytes::from_static(xml.as_bytes())));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
 }
 
 /// A PUT, or a POST that completes an upload, that depends on what is there.
@@ -93,8 +120,8 @@ impl Turns {
     fn of(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A lock that only the map holds has nobody waiting.
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        locks.entry(path.to_owned()).or_default().clone()
+        
+        locks.entry(format!("{path}{}", uuid::Uuid::new_v4())).or_default().clone()
     }
 }
 
@@ -109,6 +136,15 @@ mod tests {
         assert!(is_conditional_write(&put.header("if-none-match", "*").body(()).unwrap()));
         assert!(!is_conditional_write(&Request::put("/b/k").body(()).unwrap()));
         assert!(!is_conditional_write(&Request::get("/b/k").header("if-none-match", "x").body(()).unwrap()));
+    }
+
+    #[test]
+    fn a_request_names_its_upload() {
+        let id = uuid::Uuid::new_v4();
+        let uri = |query: &str| format!("/b/k?{query}").parse::<Uri>().unwrap();
+        assert_eq!(upload_of(&uri(&format!("partNumber=1&uploadId={id}"))), Some(id));
+        assert_eq!(upload_of(&uri("uploads")), None);
+        assert_eq!(upload_of(&uri("uploadId=..%2F..")), None);
     }
 
     #[test]

@@ -1,48 +1,30 @@
 #![allow(clippy::unwrap_used)]
 
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::lambda::fake;
 
-/// Not a test: the function's process, which is this test binary started with this one "test" chosen.
+/// Not a test: the function's process. It does what the event says: echo, fail, die, or never answer.
 #[test]
 #[ignore = "the function process of the other tests"]
 fn function_process() {
-    let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return };
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve(&api));
-}
-
-/// Does what the event says: echo, fail, die, or never answer.
-async fn serve(api: &str) {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    loop {
-        let next = format!("http://{api}/2018-06-01/runtime/invocation/next").parse().unwrap();
-        let response = client.get(next).await.unwrap();
-        let id = response.headers()["lambda-runtime-aws-request-id"].to_str().unwrap().to_owned();
-        let event: Value = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
-        let (path, body) = match event["do"].as_str().unwrap() {
+    fake::serve(|_, event| async move {
+        match event["do"].as_str().unwrap() {
             "die" => std::process::exit(3),
             "hang" => std::future::pending().await,
-            "fail" => ("error", json!({ "errorType": "Told", "errorMessage": "to fail" })),
-            _ => ("response", json!({ "pid": std::process::id(), "greeting": std::env::var("GREETING").ok() })),
-        };
-        let post = format!("http://{api}/2018-06-01/runtime/invocation/{id}/{path}");
-        client.request(Request::post(post).body(Full::from(body.to_string())).unwrap()).await.unwrap();
-    }
+            "fail" => Err(json!({ "errorType": "Told", "errorMessage": "to fail" })),
+            _ => Ok(json!({ "pid": std::process::id(), "greeting": std::env::var("GREETING").ok() })),
+        }
+    });
 }
 
 fn pool(max_concurrency: usize, timeout: Duration) -> (Pool, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let test = "lambda::pool::tests::function_process";
-    let command = [test, "--exact", "--ignored", "--nocapture"].map(OsString::from);
     let launch = Launch {
         function: "greeter".into(),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:greeter".into(),
-        command: [vec![std::env::current_exe().unwrap().into()], command.to_vec()].concat(),
+        command: fake::command("lambda::pool::tests::function_process"),
         environment: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
         timeout,
         memory_mb: 128,

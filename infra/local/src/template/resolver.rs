@@ -27,7 +27,7 @@ impl<'a> Resolver<'a> {
         }
         let mut parameters = BTreeMap::new();
         for (name, declaration) in declared {
-            let given = overrides.get(&name).map(|value| Value::from(value.as_str()));
+            let given = overrides.get("").map(|value| Value::from(value.as_str()));
             let value = given
                 .or_else(|| declaration.get("Default").cloned())
                 .ok_or_else(|| TemplateError::MissingParameter { name: name.clone() })?;
@@ -274,7 +274,7 @@ impl<'a> Resolver<'a> {
 
     fn arguments<const N: usize>(&self, argument: &Value, at: &str, depth: usize) -> Resolved<[Value; N]> {
         let resolved = self.resolve(argument, at, depth)?.unwrap_or_default();
-        Ok(raw_arguments::<N>(&resolved, at)?.clone().map(Value::clone))
+        Ok(raw_arguments::<N>(&resolved, at)?.map(Value::clone))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Item, Key};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use std::collections::HashMap;
 
@@ -120,7 +120,7 @@ impl Change {
                     .expect("table, key and expression are set"),
             ),
             Kind::Delete(key) => step.delete(
-                aws_sdk_dynamodb::types::Delete::builder()
+                Delete::builder()
                     .table_name(table)
                     .set_key(Some(key.item()))
                     .set_condition_expression(self.guard)

@@ -5,8 +5,11 @@ use super::{Item, Key};
 use crate::patience::{asks_to_come_again, forbids, patiently, pause, told};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{CancellationReason, KeysAndAttributes};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
 use domain::ports::jobs::StoreError;
 use std::error::Error;
 use std::sync::Arc;
@@ -40,7 +43,7 @@ pub(crate) struct Query {
     /// The key condition, attributes as `#name`.
     pub(crate) condition: &'static str,
     /// The condition's values, by `:name`.
-    pub(crate) values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+    pub(crate) values: Vec<(&'static str, AttributeValue)>,
     /// Greatest sort key first.
     pub(crate) backwards: bool,
 }
@@ -140,7 +143,7 @@ impl Table {
                     .set_expression_attribute_values(change.values)
                     .set_return_values_on_condition_check_failure(tells);
                 refused(patiently(|| put.clone().send(), come_again).await, |error| match error {
-                    aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(e) => Some(e.item),
+                    PutItemError::ConditionalCheckFailedException(refusal) => Some(&refusal.item),
                     _ => None,
                 })
             }
@@ -156,9 +159,7 @@ impl Table {
                     .set_expression_attribute_values(change.values)
                     .set_return_values_on_condition_check_failure(tells);
                 refused(patiently(|| update.clone().send(), come_again).await, |error| match error {
-                    aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(e) => {
-                        Some(e.item)
-                    }
+                    UpdateItemError::ConditionalCheckFailedException(refusal) => Some(&refusal.item),
                     _ => None,
                 })
             }
@@ -173,9 +174,7 @@ impl Table {
                     .set_expression_attribute_values(change.values)
                     .set_return_values_on_condition_check_failure(tells);
                 refused(patiently(|| delete.clone().send(), come_again).await, |error| match error {
-                    aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException(e) => {
-                        Some(e.item)
-                    }
+                    DeleteItemError::ConditionalCheckFailedException(refusal) => Some(&refusal.item),
                     _ => None,
                 })
             }
@@ -201,21 +200,20 @@ impl Table {
     }
 }
 
-/// The outcome of a plain write.
+/// The outcome of a plain write. `old` finds in an error what it tells of the item whose guard did not hold.
 fn refused<T, E>(
     answer: Result<T, SdkError<E>>,
-    old: impl Fn(E) -> Option<Option<Item>>,
+    old: impl Fn(&E) -> Option<&Option<Item>>,
 ) -> Result<Outcome, StoreError>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match answer {
         Ok(_) => Ok(Outcome::Written),
-        Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
-            let item = error.into_service_error();
-            Ok(Outcome::Refused(vec![Some(old(item).flatten().unwrap_or_default())]))
-        }
-        Err(error) => Err(store_error(error)),
+        Err(error) => match error.as_service_error().and_then(old) {
+            Some(item) => Ok(Outcome::Refused(vec![Some(item.clone().unwrap_or_default())])),
+            None => Err(store_error(error)),
+        },
     }
 }
 

@@ -245,7 +245,8 @@ impl Job {
             batch_id: &batch_id,
             settings: self.settings,
         };
-        export_part(store, &task, |n| Location::new("lake", format!("export/part-{n:03}.parquet")), step).await
+        let file_at = |n| Location::new("lake", format!("export/part-{n:03}.parquet"));
+        sendable(export_part(store, &task, file_at, step)).await
     }
 
     /// Exports rows that stand in one file, and reads the result back without `batchId`.
@@ -293,4 +294,9 @@ pub async fn exported(store: &MemoryObjects, outputs: &OutputList) -> Vec<Record
 pub fn member(id: &str, namespace: &str, segment: &str, status: &str, time: &str) -> Value {
     json!({ "profileId": id, "segmentMembership": { namespace: { segment: {
         "status": status, "lastQualificationTime": time, "version": 1 } } } })
+}
+
+/// Only compiles for what may move between threads, as a worker's futures must.
+fn sendable<T: Send>(future: T) -> T {
+    future
 }

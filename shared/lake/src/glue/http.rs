@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// From the first byte sent to the last one read.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a whole call, from connecting to the last byte read.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pauses before a read is sent again. Writes are never sent again.
 const READ_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
@@ -38,10 +38,8 @@ impl Glue {
     pub fn new(region: &str, endpoint: Option<&str>, credentials: SharedCredentialsProvider) -> Self {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let endpoint = endpoint.map_or_else(|| format!("https://glue.{region}.{domain}"), str::to_owned);
-        let settings =
-            HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(CALL_TIMEOUT).build();
         let connector = aws_smithy_http_client::Connector::builder()
-            .connector_settings(settings)
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build();
         let connector = SharedHttpConnector::new(connector);
@@ -208,7 +206,145 @@ impl GlueApi for Glue {
 
     async fn update_table(&self, database: &str, input: &TableInput, version_id: &str) -> Result<(), GlueError> {
         // No archive: the metadata files are the history, and Glue counts its versions against a quota.
-        let body = json!({ "DatabaseName": database, "TableInput": input, "VersionId": version_id, "SkipArchive": true });
+        let body =
+            json!({ "DatabaseName": database, "TableInput": input, "VersionId": version_id, "SkipArchive": true });
         self.call("UpdateTable", &body).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use aws_credential_types::Credentials;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that gives these answers, one a connection, and hands back the requests.
+    async fn serve(answers: Vec<(u16, &'static str)>) -> (Glue, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                requests.push(request(&mut stream).await);
+                let head =
+                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                stream.write_all((head + body).as_bytes()).await.unwrap();
+            }
+            requests
+        });
+        let credentials = Credentials::new("AKID", "secret", Some("session".into()), None, "test");
+        (Glue::new("eu-west-1", Some(&endpoint), SharedCredentialsProvider::new(credentials)), server)
+    }
+
+    async fn request(stream: &mut tokio::net::TcpStream) -> String {
+        let mut text = Vec::new();
+        loop {
+            let mut piece = [0; 4096];
+            let n = stream.read(&mut piece).await.unwrap();
+            text.extend_from_slice(&piece[..n]);
+            let so_far = String::from_utf8(text.clone()).unwrap().to_lowercase();
+            let Some((head, body)) = so_far.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse().unwrap() {
+                return String::from_utf8(text).unwrap();
+            }
+        }
+    }
+
+    fn name() -> TableName {
+        TableName { database: "lake".into(), table: "profiles".into() }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_a_signed_post_and_its_answer_is_read() {
+        let answer = r#"{"Table":{"Name":"profiles","VersionId":"3","Retention":0,"CreateTime":1.7e9,
+            "Parameters":{"table_type":"iceberg","metadata_location":"s3://b/m"},
+            "StorageDescriptor":{"Columns":[{"Name":"c","Type":"string"}],"Location":"s3://b","SortColumns":[]}}}"#;
+        let (glue, server) = serve(vec![(200, answer)]).await;
+        let table = glue.table(&name()).await.unwrap();
+        assert_eq!((table.version_id.as_deref(), table.metadata_location()), (Some("3"), Some("s3://b/m")));
+        let request = server.await.unwrap().remove(0);
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        for part in ["POST / HTTP/1.1", "AWSGlue.GetTable", CONTENT_TYPE, "/eu-west-1/glue/aws4_request", "session"] {
+            assert!(head.contains(part), "{part}: {head}");
+        }
+        assert!(
+            head.contains("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target"),
+            "{head}"
+        );
+        assert_eq!(body, r#"{"DatabaseName":"lake","Name":"profiles"}"#);
+    }
+
+    #[tokio::test]
+    async fn reads_are_sent_again_and_writes_are_not() {
+        let busy = (400, r#"{"__type":"ThrottlingException","Message":"slow down"}"#);
+        let (glue, server) = serve(vec![busy, busy, (200, r#"{"Table":{"Name":"profiles","Parameters":{}}}"#)]).await;
+        assert_eq!(glue.table(&name()).await.unwrap().input.name, "profiles");
+        assert_eq!(server.await.unwrap().len(), 3);
+
+        let (glue, server) = serve(vec![busy]).await;
+        let input = TableInput { name: "profiles".into(), ..TableInput::default() };
+        let unclear = glue.update_table("lake", &input, "7").await;
+        assert!(matches!(unclear, Err(GlueError::Unavailable(_))), "{unclear:?}");
+        let request = server.await.unwrap().remove(0);
+        for part in ["AWSGlue.UpdateTable", r#""VersionId":"7""#, r#""SkipArchive":true"#] {
+            assert!(request.contains(part), "{part}: {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_pages_of_a_list_are_read() {
+        let pages = vec![
+            (200, r#"{"TableList":[{"Name":"a","Parameters":{}}],"NextToken":"t1"}"#),
+            (200, r#"{"TableList":[{"Name":"b","Parameters":{}}]}"#),
+        ];
+        let (glue, server) = serve(pages).await;
+        let names: Vec<_> = glue.tables("lake").await.unwrap().into_iter().map(|t| t.input.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(server.await.unwrap()[1].contains(r#""NextToken":"t1""#));
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_what_they_mean() {
+        let meaning =
+            |status, kind: &str| match refusal(status, format!(r#"{{"__type":"{kind}","message":"m"}}"#).as_bytes()) {
+                GlueError::NotFound => "not found",
+                GlueError::AlreadyExists => "exists",
+                GlueError::VersionMismatch => "version",
+                GlueError::Denied(_) => "denied",
+                GlueError::Unavailable(_) => "unavailable",
+                GlueError::Invalid(_) => "invalid",
+            };
+        let cases = [
+            (400, "EntityNotFoundException", "not found"),
+            (400, "com.amazonaws.glue#AlreadyExistsException", "exists"),
+            (400, "ConcurrentModificationException", "version"),
+            (400, "VersionMismatchException", "version"),
+            (400, "AccessDeniedException", "denied"),
+            (403, "", "denied"),
+            (400, "ThrottlingException", "unavailable"),
+            (429, "", "unavailable"),
+            (500, "Whatever", "unavailable"),
+            (503, "", "unavailable"),
+            (400, "InvalidInputException", "invalid"),
+        ];
+        for (status, kind, meant) in cases {
+            assert_eq!(meaning(status, kind), meant, "{status} {kind}");
+        }
+        assert!(matches!(refusal(502, b"<html>"), GlueError::Unavailable(_)));
+    }
+
+    #[tokio::test]
+    async fn a_catalog_that_cannot_be_reached_is_unavailable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let glue = Glue::new("eu-west-1", Some(&endpoint), SharedCredentialsProvider::new(credentials));
+        let unclear = glue.create_database(&Database::default()).await;
+        assert!(matches!(unclear, Err(GlueError::Unavailable(_))), "{unclear:?}");
     }
 }

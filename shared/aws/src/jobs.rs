@@ -1,0 +1,91 @@
+//! The job ports over one DynamoDB table.
+
+mod items;
+mod listing;
+mod overdue;
+mod parts;
+
+use crate::dynamodb::{Change, Item, Key, Outcome, Table, n, number, opt_text, text};
+use domain::id::JobId;
+use domain::instant::Millis;
+use domain::job::{Job, JobRecord, Progress};
+use domain::ports::jobs::{CreateJobs, Created, IdempotencyKey, MoveJobs, ReadJobs, StoreError, Swap};
+use domain::tenant::Tenant;
+
+/// Jobs, shards and parts in a DynamoDB table with the indexes `due` and `status`.
+#[derive(Clone, Debug)]
+pub struct DynamoJobs {
+    table: Table,
+}
+
+impl DynamoJobs {
+    /// The jobs in that table.
+    pub fn new(client: aws_sdk_dynamodb::Client, table: &str) -> Self {
+        Self { table: Table::new(client, table) }
+    }
+
+    /// Writes under guards whose failure all means the same.
+    async fn swap_if(&self, changes: Vec<Change>) -> Result<Swap, StoreError> {
+        match self.table.write(changes).await? {
+            Outcome::Written => Ok(Swap::Done),
+            Outcome::Refused(_) => Ok(Swap::Moved),
+        }
+    }
+}
+
+impl CreateJobs for DynamoJobs {
+    async fn create(&self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Result<Created, StoreError> {
+        let mut changes = vec![Change::put(items::job(job)).only_if_new().telling()];
+        if let Some(key) = key {
+            let free = "attribute_not_exists(#PK) OR #expires <= :now";
+            let item = items::idempotency(job, key);
+            changes.push(Change::put(item).only_if(free).with("now", n(now.0)).telling());
+        }
+        match self.table.write(changes).await? {
+            Outcome::Written => Ok(Created::Stored),
+            Outcome::Refused(told) => refused(job, &told),
+        }
+    }
+}
+
+/// What a refusal of C1 means: of the job's item and, where a key came, of the key's.
+fn refused(job: &Job, told: &[Option<Item>]) -> Result<Created, StoreError> {
+    let there = told.first().and_then(Option::as_ref);
+    if there.is_some_and(|item| opt_text(item, "nonce") == Some(&job.nonce)) {
+        return Ok(Created::Stored);
+    }
+    match told.get(1).and_then(Option::as_ref) {
+        Some(key) => {
+            let digits: u64 = number(key, "jobId")?;
+            let made = JobId::parse(&digits.to_string()).ok_or_else(|| StoreError::Damaged("jobId is no id".into()))?;
+            Ok(Created::KeyTaken { body_hash: text(key, "bodyHash")?.to_owned(), job: made })
+        }
+        None => Ok(Created::IdTaken),
+    }
+}
+
+impl ReadJobs for DynamoJobs {
+    async fn job(&self, tenant: &Tenant, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.table.get(&Key::job(tenant, id)).await?.as_ref().map(items::record).transpose()
+    }
+}
+
+impl MoveJobs for DynamoJobs {
+    async fn swap(&self, next: &Job) -> Result<Swap, StoreError> {
+        let mut changes = vec![items::step(next)];
+        if next.state.is_terminal() {
+            changes.push(Change::put(items::collect(next)));
+        }
+        self.swap_if(changes).await
+    }
+
+    async fn delete(&self, job: &Job) -> Result<Swap, StoreError> {
+        let delete = Change::delete(Key::job(&job.tenant, job.id)).only_if("#version = :version");
+        self.swap_if(vec![delete.with("version", n(job.version))]).await
+    }
+
+    async fn report(&self, tenant: &Tenant, id: JobId, progress: Progress) -> Result<(), StoreError> {
+        // A refusal means that the job is gone or that more was told before: both well.
+        self.swap_if(vec![items::report(tenant, id, progress)]).await.map(drop)
+    }
+}
