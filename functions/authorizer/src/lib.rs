@@ -1,13 +1,16 @@
 //! The authorizer: token → client → the organization and sandbox that it may act for.
 
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
 mod claims;
 mod grants;
 mod keys;
-//WIRE mod wiring;
+mod wiring;
 
 pub use grants::Grants;
 pub use keys::{BadKeySet, KeySet};
-//WIRE pub use wiring::{NAMES, run};
+pub use wiring::{SETTINGS, run};
 
 use domain::instant::Millis;
 use domain::ports::Clock;
@@ -21,6 +24,8 @@ use grants::Asked;
 
 /// The sandbox of a request that names none.
 const DEFAULT_SANDBOX: &str = "prod";
+/// Longest api key that can be registered, in characters.
+const MAX_API_KEY: usize = 256;
 /// Longest `Authorization` header that is looked at, in bytes; a gateway passes no longer headers anyway.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
 
@@ -58,6 +63,9 @@ async fn judge<C: ReadClients>(
     let token = keys.verify(token).and_then(|claims| claims.judge(now)).ok_or(Refusal::TokenInvalid)?;
     if asked.api_key.is_empty() {
         return Err(Refusal::KeyMissing);
+    }
+    if asked.api_key.len() > MAX_API_KEY {
+        return Err(Refusal::KeyUnknown);
     }
     let client = clients.client(asked.api_key).await.map_err(|error| {
         log_chain("the registry did not answer", &error);

@@ -175,6 +175,7 @@ async fn every_row_of_the_table_in_its_order() {
         (json!({"x-api-key": ""}), "403000"),
         (json!({"x-api-key": "unknown", "x-gw-ims-org-id": nobody}), "403003"),
         (json!({"x-api-key": "key,key"}), "403003"),
+        (json!({"x-api-key": "k".repeat(5_000)}), "403003"),
         (json!({"x-api-key": "other", "x-gw-ims-org-id": nobody}), "401013"),
         (json!({"x-gw-ims-org-id": nobody}), "400003"),
         (json!({"x-gw-ims-org-id": "OTHER@AdobeOrg"}), "403025"),
@@ -279,7 +280,11 @@ async fn a_token_counts_only_in_its_time() {
         ("a number's", with(json!({"client_id": 7})), "401013"),
         ("both kinds, the earlier end", with(json!({"exp": now})), "401013"),
         ("standard", standard(json!({})), "allow"),
-        ("standard with fractions and text", standard(json!({"exp": format!("{}.5", now), "iat": now as f64})), "allow"),
+        (
+            "standard with fractions and text",
+            standard(json!({"exp": format!("{}.5", now), "iat": now as f64})),
+            "allow",
+        ),
         ("standard at its end", standard(json!({"exp": now})), "401013"),
         ("standard, issued tomorrow", standard(json!({"iat": now + 86_400})), "401013"),
         ("standard, not before tomorrow", standard(json!({"nbf": now + 86_400})), "401013"),
@@ -396,7 +401,8 @@ async fn a_registry_out_of_reach_grants_nothing() {
 #[tokio::test]
 async fn the_memory_of_grants_is_bounded() {
     let world = World::new().await;
-    let caller = Caller { tenant: Tenant::new(ORGANIZATION, "prod").unwrap(), client: "key".into(), permissions: vec![] };
+    let caller =
+        Caller { tenant: Tenant::new(ORGANIZATION, "prod").unwrap(), client: "key".into(), permissions: vec![] };
     let keys: Vec<String> = (0..2_500).map(|n| n.to_string()).collect();
     let asked = |key| Asked { authorization: "", api_key: key, organization: "", sandbox: "" };
     for key in &keys {

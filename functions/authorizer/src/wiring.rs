@@ -8,12 +8,12 @@ use edge::telemetry;
 use std::error::Error;
 
 /// The settings that the function reads.
-pub const NAMES: &[&str] = &[LOG_LEVEL, TABLE_NAME, AUTH_JWKS];
+pub const SETTINGS: &[&str] = &[LOG_LEVEL, TABLE_NAME, AUTH_JWKS];
 
 /// Serves until the process ends.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init("authorizer");
-    let (table, keys) = settings::read(NAMES, |s| {
+    let (table, keys) = settings::read(SETTINGS, |s| {
         (s.text(TABLE_NAME), s.parsed(AUTH_JWKS, |text| KeySet::parse(text).map_err(|e| e.to_string())))
     })?;
     let keys = keys.unwrap_or_default();

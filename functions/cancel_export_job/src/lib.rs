@@ -1,8 +1,11 @@
 //! `DELETE /export/jobs/{id}`: cancels a job that runs (X1), removes the record of one that has ended.
 
-//WIRE mod wiring;
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
 
-//WIRE pub use wiring::{NAMES, run};
+mod wiring;
+
+pub use wiring::{SETTINGS, run};
 
 use domain::id::JobId;
 use domain::job::CancelVerdict;

@@ -112,8 +112,10 @@ async fn who_prefers_a_minimal_answer_gets_none() {
 async fn only_the_preference_for_minimal_is_one() {
     let (jobs, queue) = (MemoryJobs::default(), MemoryQueue::default());
     let job = stored(&jobs, State::Processing).await;
-    let minimal = ["return=minimal", "Return = Minimal", "respond-async, return=\"minimal\"; a=b", "wait=1,return=minimal"];
-    let other = ["", "return=representation", "minimal", "return", "returns=minimal", "return=representation, return=minimal"];
+    let minimal =
+        ["return=minimal", "Return = Minimal", "respond-async, return=\"minimal\"; a=b", "wait=1,return=minimal"];
+    let other =
+        ["", "return=representation", "minimal", "return", "returns=minimal", "return=representation, return=minimal"];
     for (prefer, status) in minimal.map(|p| (p, 204)).into_iter().chain(other.map(|p| (p, 200))) {
         assert_eq!(delete(&jobs, &queue, job.id, Some(prefer)).await["statusCode"], status, "{prefer}");
     }

@@ -1,9 +1,12 @@
 //! `POST /export/jobs`: judges the request, stores the job (C1), and sends it on its way (C2).
 
-mod headers;
-//WIRE mod wiring;
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
 
-//WIRE pub use wiring::{NAMES, run};
+mod headers;
+mod wiring;
+
+pub use wiring::{SETTINGS, run};
 
 use domain::id::{BatchId, JobId, uuid_v4};
 use domain::job::{Echo, Job, JobRecord, Progress, render};
@@ -76,7 +79,9 @@ async fn store<J: CreateJobs + ReadJobs>(
         match jobs.create(&job, key.as_ref(), now).await.map_err(failure::of_store)? {
             Created::Stored => return Ok((JobRecord { job, progress: Progress::default() }, true)),
             Created::IdTaken => {}
-            Created::KeyTaken { body_hash, job } => return Ok((first(jobs, request, key, &body_hash, job).await?, false)),
+            Created::KeyTaken { body_hash, job } => {
+                return Ok((first(jobs, request, key, &body_hash, job).await?, false));
+            }
         }
     }
     tracing::warn!("no free id in {MOST_DRAWS} draws");
@@ -109,7 +114,8 @@ fn judge_size(job: &Job) -> Result<(), Problem> {
     if bytes <= MAX_RECORD_BYTES {
         return Ok(());
     }
-    let what = format!("the job would take {bytes} bytes in the store; at most {MAX_RECORD_BYTES} fit. Split the export.");
+    let what =
+        format!("the job would take {bytes} bytes in the store; at most {MAX_RECORD_BYTES} fit. Split the export.");
     Err(Problem::invalid(vec![Violation::at("$", Code::LimitExceeded, what)]))
 }
 

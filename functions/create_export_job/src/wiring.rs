@@ -8,12 +8,12 @@ use edge::telemetry;
 use std::error::Error;
 
 /// The settings that the function reads.
-pub const NAMES: &[&str] = &[LOG_LEVEL, TABLE_NAME, QUEUE_URL];
+pub const SETTINGS: &[&str] = &[LOG_LEVEL, TABLE_NAME, QUEUE_URL];
 
 /// Serves until the process ends.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init("create_export_job");
-    let (table, queue_url) = settings::read(NAMES, |s| (s.text(TABLE_NAME), s.text(QUEUE_URL)))?;
+    let (table, queue_url) = settings::read(SETTINGS, |s| (s.text(TABLE_NAME), s.text(QUEUE_URL)))?;
     let aws = aws::connect().await;
     let jobs = aws.jobs(&table);
     let registry = aws.registry(&table);

@@ -1,5 +1,8 @@
 //! The worker: takes a message, does the step of the protocol that it asks for, and may be killed at any instruction.
 
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
 mod commit;
 mod end;
 mod halt;
@@ -12,7 +15,7 @@ pub use halt::Halt;
 pub use wiring::{SETTINGS, run};
 
 use domain::message::{Message, Task};
-use domain::ports::jobs::{EndJobs, PlanParts};
+use domain::ports::jobs::{EndJobs, PlanParts, ReadJobs};
 use domain::ports::lake::{AppendOnce, ReadTables};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::ports::queue::SendMessages;

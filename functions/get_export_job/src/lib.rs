@@ -1,8 +1,11 @@
 //! `GET /export/jobs/{id}`: one job as it stands.
 
-//WIRE mod wiring;
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
 
-//WIRE pub use wiring::{NAMES, run};
+mod wiring;
+
+pub use wiring::{SETTINGS, run};
 
 use domain::job::render;
 use domain::ports::jobs::ReadJobs;

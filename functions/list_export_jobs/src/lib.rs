@@ -1,9 +1,12 @@
 //! `GET /export/jobs`: a page of a tenant's jobs, newest first.
 
-mod query;
-//WIRE mod wiring;
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
 
-//WIRE pub use wiring::{NAMES, run};
+mod query;
+mod wiring;
+
+pub use wiring::{SETTINGS, run};
 
 use domain::cursor;
 use domain::id::JobId;

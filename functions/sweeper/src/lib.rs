@@ -1,5 +1,8 @@
 //! The sweeper: once a minute it picks up whatever is due and has not moved, and sends it on its way again.
 
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
 mod wiring;
 
 pub use wiring::{SETTINGS, run};
@@ -8,7 +11,7 @@ use domain::instant::Millis;
 use domain::job::{Job, JobError};
 use domain::message::{Message, Task};
 use domain::ports::Clock;
-use domain::ports::jobs::{Due, FindDue, MoveJobs, PartRef, PartState, ReadJobs, StoreError, Swap, WorkParts};
+use domain::ports::jobs::{Due, FindDue, MoveJobs, PartRef, PartState, StoreError, Swap, WorkParts};
 use domain::ports::queue::{QueueError, SendMessages};
 use domain::problem::Code;
 use domain::state::State;

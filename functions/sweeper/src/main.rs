@@ -1,5 +1,8 @@
 //! The sweeper's process.
 
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     sweeper::run().await

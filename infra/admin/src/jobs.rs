@@ -12,6 +12,7 @@ const PATIENCE: u32 = 10;
 
 /// What to export, in few words; a whole request body can be given instead.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Submit {
     /// The export dataset
     #[arg(long, value_name = "ID", required_unless_present = "body")]

@@ -1,5 +1,8 @@
 //! The `admin` command.
 
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
 use admin::cli::{Cli, run};
 use clap::Parser;
 use std::error::Error;

@@ -19,6 +19,7 @@ const TOKEN_VARIABLE: &str = "EXPORT_API_TOKEN";
 
 /// Flags that say which stack, and for whom.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Place {
     /// The stack.json of a stack on this machine [default: .local/stack.json, if it is there]
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "aws")]

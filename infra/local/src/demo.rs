@@ -1,17 +1,10 @@
 //! The first run: sample data where there is none, the sample registry, and one true export over HTTP.
 
-use admin::api::{Api, ApiError, Caller};
 use admin::readback::{self, ReadBack};
 use admin::sample::{self, Sample};
-use admin::{Failure, import, registry};
-use aws::{Clients, Endpoints, S3Objects};
+use admin::stack::Place;
+use admin::{Failure, cli, jobs, registry};
 use domain::plan::TableName;
-use domain::ports::lake::ReadTables;
-use domain::ports::registry::ReadRegistry;
-use domain::registry::Dataset;
-use domain::tenant::Tenant;
-use indicatif::{ProgressBar, ProgressStyle};
-use lake::{Glue, Lake};
 use local::Stack;
 use local::emulators::{ACCESS_KEY, REGION, SECRET_KEY};
 use serde_json::{Value, json};
@@ -23,24 +16,24 @@ pub const API_KEY: &str = "segment-export-local";
 pub const ORGANIZATION: &str = "1BD6382559DF0C130A49422D@AdobeOrg";
 /// Its sandbox.
 pub const SANDBOX: &str = "prod";
+/// Time between two looks at the job.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Rows of the result that are shown.
 const SHOWN_ROWS: usize = 5;
 /// Widest column of the table that is shown, in characters.
 const SHOWN_CHARS: usize = 34;
 
-/// What the demo works with.
+/// What the demo works with: the same as the CLI does.
 pub struct Demo {
-    clients: Clients,
-    lake: Lake<S3Objects>,
-    registry_table: String,
-    warehouse: String,
-    api: Api,
+    place: admin::stack::Stack,
 }
 
 /// What came out of the export.
 pub struct Exported {
     /// The job as the API shows it at its end.
     pub job: Value,
+    /// The export dataset's table.
+    pub table: TableName,
     /// What stands in the dataset.
     pub back: ReadBack,
     /// From POST to the terminal status.
@@ -48,79 +41,41 @@ pub struct Exported {
 }
 
 impl Demo {
-    /// Connects to a running stack as the caller whose token this is.
-    pub async fn connect(stack: &Stack, token: &str) -> Result<Self, Failure> {
-        let emulators = stack.emulators();
-        let clients = Clients::at(&Endpoints {
-            dynamodb: emulators.dynamodb.url(),
-            s3: emulators.s3.url(),
-            sqs: emulators.sqs.url(),
-            glue: emulators.glue.url(),
-            region: REGION.into(),
-            access_key: ACCESS_KEY.into(),
-            secret_key: SECRET_KEY.into(),
-        })
-        .await;
-        let credentials = clients.credentials().ok_or_else(|| Failure::say("the local stack has no credentials."))?;
-        let lake = Lake::new(Glue::new(REGION, clients.glue_endpoint(), credentials), clients.objects());
-        let table = stack.template().tables.first().map(|t| t.name.clone());
-        let bucket = stack.template().buckets.iter().find(|b| b.id == "LakeBucket").map(|b| b.name.clone());
-        let absent = || Failure::say("the template has no table or no LakeBucket.");
-        let caller = Caller {
-            token: token.to_owned(),
-            api_key: API_KEY.into(),
-            organization: ORGANIZATION.into(),
-            sandbox: SANDBOX.into(),
-        };
-        Ok(Self {
-            clients,
-            lake,
-            registry_table: table.ok_or_else(absent)?,
-            warehouse: format!("s3://{}", bucket.ok_or_else(absent)?),
-            api: Api::new(&stack.url(), &caller),
-        })
+    /// The demo on a running stack that is wholly described by its `stack.json`.
+    pub fn on(stack: &Stack) -> Result<Self, Failure> {
+        let file = stack.data().join("stack.json");
+        Ok(Self { place: admin::stack::Stack::find(Place { stack: Some(file), ..Place::default() })? })
     }
 
     /// Applies the sample registry and creates the sample data, each where it is not there yet. Gives the number of
     /// profiles that were created now.
-    pub async fn prepare(&self) -> Result<Option<u64>, Failure> {
-        let store = self.clients.registry(&self.registry_table);
+    pub async fn prepare(&mut self) -> Result<Option<u64>, Failure> {
+        let (store, tables) = (self.place.registry().await?, self.place.tables().await?);
         let file = registry::RegistryFile::read(sample::REGISTRY)?;
-        let plan = registry::plan(&file, &store, &self.lake, &self.warehouse).await?;
-        plan.carry_out(&store, &self.lake).await?;
-        let profiles = self.dataset(&sample::profile_dataset()?).await?;
-        let state = self.lake.look(&profiles.table, &profiles.columns.profile_id).await?;
-        if state.snapshot_id.is_some() {
-            return Ok(None);
-        }
-        let rows = Sample::default().batches(&state.copy.schema)?;
-        let imported = import::load(&profiles, rows, None, &self.lake, &self.clients.objects()).await?;
-        Ok(Some(imported.rows))
+        let plan = registry::plan(&file, &store, &tables, &self.place.warehouse()?).await?;
+        plan.carry_out(&store, &tables).await?;
+        let profiles = self.place.dataset(&sample::profile_dataset()?).await?;
+        let objects = self.place.objects().await;
+        let loaded = sample::load(&Sample::default(), &profiles, false, &tables, &objects).await?;
+        Ok(loaded.map(|loaded| loaded.rows))
     }
 
     /// Submits an export of three audiences, follows it to its end, and reads back what it left in the dataset.
-    pub async fn export(&self) -> Result<Exported, Failure> {
+    pub async fn export(&mut self) -> Result<Exported, Failure> {
+        let api = self.place.api()?;
         let started = Instant::now();
-        let job = self.api.create(&sample_request()?).await?;
+        let job = api.create(&sample_request()?).await?;
         let id = job["id"].as_u64().ok_or_else(|| Failure::say("the API gave a job without an id."))?;
         println!("Submitted export job {id}.");
-        let job = follow(&self.api, id).await?;
+        let bar = cli::progress_bar();
+        let job = jobs::watch(&api, id, LOOK_EVERY, |job| cli::show(&bar, job)).await?;
+        bar.abandon();
         let took = started.elapsed();
-        let table = self.dataset(&sample::export_dataset()?).await?.table;
+        let table = self.place.dataset(&sample::export_dataset()?).await?.table;
         let batch = job["destination"]["batchId"].as_str().unwrap_or_default();
-        let back = readback::batch(&self.lake, &self.clients.objects(), &table, batch, SHOWN_ROWS).await?;
-        Ok(Exported { job, back, took })
-    }
-
-    /// The table of the export dataset.
-    pub async fn export_table(&self) -> Result<TableName, Failure> {
-        Ok(self.dataset(&sample::export_dataset()?).await?.table)
-    }
-
-    async fn dataset(&self, id: &str) -> Result<Dataset, Failure> {
-        let tenant = Tenant::new(ORGANIZATION, SANDBOX).ok_or_else(|| Failure::say("the sample's tenant is unsound."))?;
-        let registry = self.clients.registry(&self.registry_table).registry(&tenant).await?;
-        registry.dataset(id).cloned().ok_or_else(|| Failure::say(format!("the dataset {id} is not registered.")))
+        let (tables, objects) = (self.place.tables().await?, self.place.objects().await);
+        let back = readback::batch(&tables, &objects, &table, batch, SHOWN_ROWS).await?;
+        Ok(Exported { job, table, back, took })
     }
 }
 
@@ -134,25 +89,6 @@ pub fn sample_request() -> Result<Value, Failure> {
         "filter": { "segments": chosen },
         "destination": { "datasetId": sample::export_dataset()? },
     }))
-}
-
-/// Shows a progress bar from the job's own `progress` until the job has ended.
-async fn follow(api: &Api, id: u64) -> Result<Value, ApiError> {
-    let bar = ProgressBar::new(100);
-    if let Ok(style) = ProgressStyle::with_template("  {bar:40} {percent:>3}%  {msg}") {
-        bar.set_style(style);
-    }
-    loop {
-        let job = api.get(id).await?;
-        let (status, progress) = (job["status"].as_str().unwrap_or_default(), &job["progress"]);
-        bar.set_position(progress["percent"].as_u64().unwrap_or_default());
-        bar.set_message(format!("{status}, part {} of {}", progress["partsDone"], progress["partsTotal"]));
-        if matches!(status, "SUCCEEDED" | "FAILED" | "CANCELLED") {
-            bar.abandon();
-            return Ok(job);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 impl Exported {

@@ -87,7 +87,7 @@ fn claim(data: &Path) -> Result<File, StartError> {
         File::options().create(true).truncate(false).write(true).open(&path).map_err(StartError::folder(&path))?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::FolderInUse { path: data.to_owned() }),
         Err(TryLockError::Error(source)) => return Err(StartError::Folder { path, source }),
     }
     // Writing something now finds a full disk before half of the stack has started.

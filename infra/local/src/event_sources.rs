@@ -120,7 +120,7 @@ fn failed_items(batch: &[Message], result: &Bytes) -> Option<BTreeSet<String>> {
     };
     let identifiers = failures.iter().map(|failure| {
         let identifier = failure.get("itemIdentifier")?.as_str()?;
-        Some(()).is_some().then(|| identifier.to_owned())
+        batch.iter().any(|message| message.message_id == identifier).then(|| identifier.to_owned())
     });
     identifiers.collect()
 }

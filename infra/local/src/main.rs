@@ -1,19 +1,34 @@
 //! `local`: the stack on one machine; `local function <operation>`: one of its functions, started by the stack itself.
 
-mod functions;
+// The futures of the AWS SDK are nested deeper than the default allows for.
+#![recursion_limit = "256"]
+
+mod demo;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{Options, Stack, StartError};
+use admin::token::{LocalKey, local_key};
+use demo::{API_KEY, Demo, ORGANIZATION, SANDBOX};
+use domain::instant::Millis;
+use domain::ports::Clock;
+use edge::clock::SystemClock;
+use local::{Options, Stack, StartError, functions};
+use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The only description of the stack.
 const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// The template's parameters that one machine wants otherwise: parts small enough to see several at work, and leases short
+/// enough to watch a killed worker's part be taken over.
+const PARAMETERS: [(&str, &str); 2] = [("PartTargetBytes", "1048576"), ("LeaseSeconds", "10")];
+/// How long the printed token is good for.
+const TOKEN_DAYS: i64 = 30;
 
 /// Runs the whole stack on this machine.
 #[derive(Parser)]
@@ -22,7 +37,7 @@ struct Arguments {
     #[arg(long, default_value = ".local")]
     data: PathBuf,
     /// The gateway's port; 0 takes any free one.
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, default_value_t = 8480)]
     port: u16,
     /// Run the demo once and stop.
     #[arg(long)]
@@ -59,16 +74,51 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> {
     log_to(&arguments.data)?;
+    let key = local_key(&arguments.data.join("auth"))?;
     let mut options = Options::new(&arguments.data, TEMPLATE);
     options.port = arguments.port;
+    options.parameters.extend(PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    options.parameters.insert("AuthJwks".to_owned(), key.jwks_json.clone());
     let stack = Stack::start(options).await?;
-    println!("{}", stack.url());
-    // LEAD: the demo goes here: `demo::run(&stack, …).await?`, which also calls `stack.describe(token, api key …)`.
-    if !arguments.once {
-        asked_to_stop().await?;
-    }
+    let outcome = serve(arguments, &stack, &key).await;
     stack.stop().await;
-    Ok(())
+    outcome
+}
+
+/// The demo, and then whatever comes until somebody asks for an end.
+async fn serve(arguments: &Arguments, stack: &Stack, key: &LocalKey) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let now = SystemClock.now();
+    let token = key.token(API_KEY, Millis(now.0), TOKEN_DAYS * 24 * 3_600 * 1_000)?;
+    let caller = [("token", token.as_str()), ("apiKey", API_KEY), ("organization", ORGANIZATION), ("sandbox", SANDBOX)];
+    stack.describe(caller.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect())?;
+    println!("The stack serves {}; its state is in {}.", stack.url(), stack.data().display());
+    let mut demo = Demo::on(stack)?;
+    let exported = tokio::select! {
+        exported = show(&mut demo, stack) => exported?,
+        stopped = asked_to_stop() => return Ok(stopped?),
+    };
+    if arguments.once {
+        return Ok(exported.verdict()?);
+    }
+    if let Err(sentence) = exported.verdict() {
+        eprintln!("{sentence}");
+    }
+    let id = exported.job["id"].as_u64().unwrap_or_default();
+    demo::print_how_to_go_on(stack, &token, &exported.table, id)?;
+    Ok(asked_to_stop().await?)
+}
+
+/// Prepares, exports, prints, and leaves the finished job in `<data>/job.json` for other readers.
+async fn show(demo: &mut Demo, stack: &Stack) -> Result<demo::Exported, Box<dyn Error + Send + Sync>> {
+    match demo.prepare().await? {
+        Some(rows) => println!("Created {rows} sample profiles."),
+        None => println!("Found the profiles that were there."),
+    }
+    let exported = demo.export().await?;
+    exported.print();
+    let path = stack.data().join("job.json");
+    std::fs::write(&path, format!("{:#}\n", exported.job)).map_err(StartError::folder(&path))?;
+    Ok(exported)
 }
 
 /// Ctrl-C, or the signal that service managers send.

@@ -42,7 +42,7 @@ pub struct Endpoints {
 
 /// The clients as the environment says: region, credentials, and the SDK's own `AWS_ENDPOINT_URL_*` variables.
 pub async fn connect() -> Clients {
-    let config = loader().load().await;
+    let config = Box::pin(loader().load()).await;
     let own = |service: &str| std::env::var(format!("AWS_ENDPOINT_URL_{service}")).ok().filter(|url| !url.is_empty());
     let common = config.endpoint_url().map(str::to_owned);
     let own_s3 = own("S3").or_else(|| common.clone());
@@ -70,7 +70,7 @@ impl Clients {
     pub async fn at(stack: &Endpoints) -> Self {
         let credentials = Credentials::new(&stack.access_key, &stack.secret_key, None, None, "stack.json");
         let region = Region::new(stack.region.clone());
-        let config = loader().region(region).credentials_provider(credentials).load().await;
+        let config = Box::pin(loader().region(region).credentials_provider(credentials).load()).await;
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&stack.dynamodb).build();
         let s3 = aws_sdk_s3::config::Builder::from(&config).endpoint_url(&stack.s3).force_path_style(true).build();
         let sqs = aws_sdk_sqs::config::Builder::from(&config).endpoint_url(&stack.sqs).build();

@@ -31,7 +31,7 @@ impl S3Objects {
 
     async fn get(&self, at: &Location, range: Option<String>) -> Result<GetObjectOutput, ObjectError> {
         let get = self.client.get_object().bucket(&at.bucket).key(&at.key).set_range(range);
-        get.send().await.map_err(|error| fault(at, &error))
+        Box::pin(get.send()).await.map_err(|error| fault(at, &error))
     }
 
     /// After a refusal: well if what is there is what was to be written, since then an earlier answer was lost.
@@ -56,7 +56,7 @@ impl S3Objects {
 impl ReadObjects for S3Objects {
     async fn size(&self, at: &Location) -> Result<u64, ObjectError> {
         let head = self.client.head_object().bucket(&at.bucket).key(&at.key);
-        let answer = head.send().await.map_err(|error| fault(at, &error))?;
+        let answer = Box::pin(head.send()).await.map_err(|error| fault(at, &error))?;
         let size = answer.content_length().and_then(|len| u64::try_from(len).ok());
         size.ok_or_else(|| ObjectError::Unavailable(format!("{at} came without its length")))
     }
@@ -102,7 +102,7 @@ impl WriteObjects for S3Objects {
     async fn create(&self, at: &Location, body: Bytes) -> Result<(), ObjectError> {
         for tried in 1..=TRIES {
             let put = self.client.put_object().bucket(&at.bucket).key(&at.key).if_none_match("*");
-            match put.body(body.clone().into()).send().await {
+            match Box::pin(put.body(body.clone().into()).send()).await {
                 Ok(_) => return Ok(()),
                 Err(error) => match status(&error) {
                     Some(412) => return self.settle(at, &Sum::of(&body)).await,
@@ -119,7 +119,8 @@ impl WriteObjects for S3Objects {
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
-        match self.client.delete_object().bucket(&at.bucket).key(&at.key).send().await {
+        let delete = self.client.delete_object().bucket(&at.bucket).key(&at.key);
+        match Box::pin(delete.send()).await {
             Ok(_) => Ok(()),
             Err(error) => match fault(at, &error) {
                 ObjectError::NotFound(_) => Ok(()),

@@ -33,7 +33,8 @@ where
     let begun = Instant::now();
     let mut tried = 1;
     loop {
-        match call().await {
+        // Boxed, as every call of an SDK here: their futures are kilobytes large and nested deep.
+        match Box::pin(call()).await {
             Err(error) if is_unclear(&error) && tried < TRIES && begun.elapsed() < ENOUGH => {
                 pause(tried).await;
                 tried += 1;

@@ -37,7 +37,7 @@ impl SqsQueue {
         let mut tried = 1;
         loop {
             let call = self.client.send_message_batch().queue_url(&*self.url).set_entries(Some(left.clone()));
-            let answer = call.send().await.map_err(|error| QueueError(told(&error)))?;
+            let answer = Box::pin(call.send()).await.map_err(|error| QueueError(told(&error)))?;
             left.retain(|entry| answer.failed().iter().any(|failed| failed.id() == entry.id()));
             let Some(first) = answer.failed().first().filter(|_| !left.is_empty()) else { return Ok(()) };
             if tried == TRIES || first.sender_fault() {

@@ -88,7 +88,9 @@ mod tests {
 
     fn read(values: &[(&str, &str)]) -> Result<(String, u64, u64), BadSettings> {
         let source = |name: &str| values.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-        read_from(NAMES, source, |s| (s.text(TABLE_NAME), s.number(LEASE_SECONDS, 1..=900), s.number(MAX_ATTEMPTS, 1..=9)))
+        read_from(NAMES, source, |s| {
+            (s.text(TABLE_NAME), s.number(LEASE_SECONDS, 1..=900), s.number(MAX_ATTEMPTS, 1..=9))
+        })
     }
 
     #[test]

@@ -22,9 +22,9 @@ use std::future::Future;
 use uuid::Uuid;
 
 /// Summary property: the job that made the snapshot.
-pub const JOB_ID: &str = "export.job-id";
+const JOB_ID: &str = "export.job-id";
 /// Summary property: the job's batches, comma-separated.
-pub const BATCH_IDS: &str = "export.batch-ids";
+const BATCH_IDS: &str = "export.batch-ids";
 /// The profile's id in export tables.
 const PROFILE_ID: &str = "profileId";
 /// Summary property: one loading of files, so that a lost answer is settled by looking.

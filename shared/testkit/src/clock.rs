@@ -4,7 +4,7 @@ use crate::faults::lock;
 use domain::instant::Millis;
 use domain::ports::{Clock, Random};
 use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use rand::{Rng, SeedableRng};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 

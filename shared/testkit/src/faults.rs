@@ -57,10 +57,14 @@ mod tests {
         let faults = Faults::default();
         let mut effects = 0;
         let mut call = |name: &str| {
-            faults.around(name, |why| why, || {
-                effects += 1;
-                Ok(effects)
-            })
+            faults.around(
+                name,
+                |why| why,
+                || {
+                    effects += 1;
+                    Ok(effects)
+                },
+            )
         };
         faults.order("write", Fault::BeforeEffect);
         faults.order("write", Fault::AfterEffect);

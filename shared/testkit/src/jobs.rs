@@ -78,23 +78,11 @@ impl PlanParts for MemoryJobs {
 }
 
 impl WorkParts for MemoryJobs {
-    async fn claim(
-        &self,
-        part: &PartRef,
-        owner: &str,
-        now: Millis,
-        lease_until: Millis,
-    ) -> Result<Claim, StoreError> {
+    async fn claim(&self, part: &PartRef, owner: &str, now: Millis, lease_until: Millis) -> Result<Claim, StoreError> {
         self.call("claim", |t| t.claim(part, owner, now, lease_until))
     }
 
-    async fn renew(
-        &self,
-        part: &PartRef,
-        owner: &str,
-        attempt: u32,
-        lease_until: Millis,
-    ) -> Result<Swap, StoreError> {
+    async fn renew(&self, part: &PartRef, owner: &str, attempt: u32, lease_until: Millis) -> Result<Swap, StoreError> {
         self.call("renew", |t| t.renew(part, owner, attempt, lease_until))
     }
 

@@ -32,11 +32,7 @@ impl MemoryObjects {
         lock(&self.state).open_uploads
     }
 
-    fn call<T>(
-        &self,
-        name: &str,
-        effect: impl FnOnce(&mut State) -> Result<T, ObjectError>,
-    ) -> Result<T, ObjectError> {
+    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut State) -> Result<T, ObjectError>) -> Result<T, ObjectError> {
         self.faults.around(name, ObjectError::Unavailable, || effect(&mut lock(&self.state)))
     }
 }

@@ -81,7 +81,7 @@ fn read_kind(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Kind> {
                 None
             }
         },
-        Value::Mapping(mapping) => {
+        Value::Mapping(_) => {
             if let Some(kind) = read_iceberg(node, found) {
                 return kind;
             }
@@ -93,7 +93,6 @@ fn read_kind(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Kind> {
                     None
                 }
                 _ => {
-                    debug_assert_eq!(mapping.len(), entries.len(), "every key is text");
                     let read = entries.iter().map(|(name, value)| read_field(node, name, value, found));
                     let fields: Vec<_> = read.collect();
                     unique_names(node, fields.iter().flatten(), found);

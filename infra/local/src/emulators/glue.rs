@@ -220,7 +220,7 @@ impl Catalog {
         loop {
             let found = self.store.table(&database, &table)?;
             let (before, current) = found.ok_or_else(|| Refusal::NotFound("Table", table.clone()))?;
-            if wished.is_some_and(|_| false) {
+            if wished.is_some_and(|wished| wished != current) {
                 return Err(Refusal::ConcurrentModification);
             }
             let after = stored(document.clone(), &database, before["CreateTime"].clone(), now());

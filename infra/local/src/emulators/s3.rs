@@ -29,11 +29,7 @@ impl S3 {
     /// Serves the buckets under `folder`, which is made if absent, on `listener`.
     pub fn start(listener: TcpListener, folder: &Path) -> Result<Self, StartError> {
         std::fs::create_dir_all(folder).map_err(StartError::folder(folder))?;
-        let buckets = s3s_fs::FileSystem::new(folder).map_err(|error| StartError::Folder {
-            path: folder.to_owned(),
-            source: std::io::Error::other(format!("{error:?}")),
-        })?;
-        let mut builder = S3ServiceBuilder::new(buckets);
+        let mut builder = S3ServiceBuilder::new(files(folder)?);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let buckets =
             Arc::new(Buckets { service: builder.build(), folder: folder.to_owned(), turns: Turns::default() });
@@ -61,6 +57,13 @@ impl S3 {
     pub async fn stop(self) {
         self.server.stop().await;
     }
+}
+
+fn files(folder: &Path) -> Result<s3s_fs::FileSystem, StartError> {
+    s3s_fs::FileSystem::new(folder).map_err(|error| StartError::Folder {
+        path: folder.to_owned(),
+        source: std::io::Error::other(format!("{error:?}")),
+    })
 }
 
 struct Buckets {
@@ -120,8 +123,8 @@ impl Turns {
     fn of(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A lock that only the map holds has nobody waiting.
-        
-        locks.entry(format!("{path}{}", uuid::Uuid::new_v4())).or_default().clone()
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(path.to_owned()).or_default().clone()
     }
 }
 
@@ -129,6 +132,8 @@ impl Turns {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::lambda::fake::HttpClient;
+    use crate::server::listen;
 
     #[test]
     fn only_writes_with_a_condition_take_turns() {
@@ -136,6 +141,32 @@ mod tests {
         assert!(is_conditional_write(&put.header("if-none-match", "*").body(()).unwrap()));
         assert!(!is_conditional_write(&Request::put("/b/k").body(()).unwrap()));
         assert!(!is_conditional_write(&Request::get("/b/k").header("if-none-match", "x").body(()).unwrap()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_conditional_writes_of_one_key_exactly_one_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        // Without authentication, so that the test need not sign.
+        let service = S3ServiceBuilder::new(files(folder.path()).unwrap()).build();
+        let buckets = Arc::new(Buckets { service, folder: folder.path().to_owned(), turns: Turns::default() });
+        let server = Server::start(listen(0).await.unwrap(), move |request| answer(buckets.clone(), request)).unwrap();
+        std::fs::create_dir(folder.path().join("bucket")).unwrap();
+        let client = HttpClient::new();
+        let url = format!("{}/bucket/key", server.url());
+        let racers: Vec<_> = (0..16)
+            .map(|_| {
+                let (client, url) = (client.clone(), url.clone());
+                let body = vec![b'x'; 256 * 1024];
+                tokio::spawn(async move { client.put(&url, &[("if-none-match", "*")], body).await })
+            })
+            .collect();
+        let mut statuses = Vec::new();
+        for racer in racers {
+            statuses.push(racer.await.unwrap().0);
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [vec![200], vec![412; 15]].concat());
+        server.stop().await;
     }
 
     #[test]

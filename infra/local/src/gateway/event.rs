@@ -117,7 +117,7 @@ impl RoutedRequest {
         let mut event = self.common.clone();
         let mut context = self.context.clone();
         if let Some(authorized) = authorized {
-            context["authorizer"] = authorized.clone();
+            context["authorizer"] = json!({ "lambda": authorized });
         }
         event.insert("requestContext".into(), context);
         if !self.body.is_empty() {

@@ -19,7 +19,7 @@ pub(super) fn message(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 pub(super) fn from_result(result: &Bytes) -> Option<Response<Full<Bytes>>> {
     let parsed: Value = serde_json::from_slice(result).ok()?;
     let Some(status) = parsed.get("statusCode") else {
-        return Some(server::json(StatusCode::ACCEPTED, "application/json", result.clone()));
+        return Some(server::json(StatusCode::OK, "application/json", result.clone()));
     };
     let status = status.as_u64().and_then(|status| u16::try_from(status).ok());
     let mut response = Response::new(Full::new(body(&parsed)?));

@@ -60,7 +60,7 @@ impl<T> Routes<T> {
         };
         result
             .routes
-            .sort_by_key(|route| (route.segments.iter().map(|s| 9 - kind(s)).collect::<Vec<_>>(), !route.method.is_none()));
+            .sort_by_key(|route| (route.segments.iter().map(kind).collect::<Vec<_>>(), route.method.is_none()));
         result
     }
 

@@ -79,11 +79,12 @@ impl HttpClient {
 
     /// Status and body of a POST of JSON.
     pub(crate) async fn post(&self, url: &str, headers: &[(&str, &str)], body: Value) -> (u16, String) {
-        let mut request = Request::post(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request.body(Full::from(body.to_string())).unwrap()).await
+        self.send(request(Request::post(url), headers, body.to_string().into())).await
+    }
+
+    /// Status and body of a PUT of bytes.
+    pub(crate) async fn put(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String) {
+        self.send(request(Request::put(url), headers, body.into())).await
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> (u16, String) {
@@ -92,4 +93,11 @@ impl HttpClient {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
+}
+
+fn request(mut builder: http::request::Builder, headers: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Full::new(body)).unwrap()
 }

@@ -173,7 +173,7 @@ impl Inner {
         };
         locked(&self.busy).retain(|busy| Some(*busy) != pid);
         match &result {
-            Ok(_) | Err(InvokeError::Function { .. } | InvokeError::TimedOut { .. }) => locked(&self.idle).push(environment),
+            Ok(_) | Err(InvokeError::Function { .. }) => locked(&self.idle).push(environment),
             Err(_) => environment.end().await,
         }
         if let Err(error) = &result {

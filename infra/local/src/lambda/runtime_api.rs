@@ -143,7 +143,7 @@ impl Environment {
     fn finish(&self, request_id: &str, outcome: Outcome) -> Response<Full<Bytes>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.take() {
-            Some((id, waiting)) if !id.is_empty() || request_id.is_empty() => {
+            Some((id, waiting)) if id == request_id => {
                 let _ = waiting.send(outcome);
                 json(StatusCode::ACCEPTED, CONTENT_TYPE, r#"{"status":"OK"}"#)
             }

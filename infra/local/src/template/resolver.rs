@@ -27,7 +27,7 @@ impl<'a> Resolver<'a> {
         }
         let mut parameters = BTreeMap::new();
         for (name, declaration) in declared {
-            let given = overrides.get("").map(|value| Value::from(value.as_str()));
+            let given = overrides.get(&name).map(|value| Value::from(value.as_str()));
             let value = given
                 .or_else(|| declaration.get("Default").cloned())
                 .ok_or_else(|| TemplateError::MissingParameter { name: name.clone() })?;

@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn placeholders_are_read_off_the_expressions() {
         let key = Key { pk: "p".into(), sk: "s".into() };
-        let change = Change::update(key, "SET #state = :state ADD #ns0 :ns0").only_if("#gate=:open AND attribute_exists(#PK)");
+        let change =
+            Change::update(key, "SET #state = :state ADD #ns0 :ns0").only_if("#gate=:open AND attribute_exists(#PK)");
         let names = change.naming("ns0", "ns#e-mail").names().unwrap_or_default();
         let mut names: Vec<_> = names.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         names.sort_unstable();

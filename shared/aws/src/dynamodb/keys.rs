@@ -140,7 +140,8 @@ mod tests {
         for at in [part(0, 0), part(63, 999_999), part(1, 1_234_567)] {
             assert_eq!(Key::part(&at).due(), Some(Due::Part(at)));
         }
-        let strange = [Key::shard(&tenant, id, 0), Key::collect(&tenant, id), Key::client("k"), Key::idempotency(&tenant, "k")];
+        let strange =
+            [Key::shard(&tenant, id, 0), Key::collect(&tenant, id), Key::client("k"), Key::idempotency(&tenant, "k")];
         for key in strange {
             assert_eq!(key.due(), None, "{key:?}");
         }
@@ -154,6 +155,10 @@ mod tests {
             spread[partition.strip_prefix("due#").unwrap().parse::<usize>().unwrap()] += 1;
         }
         assert!(spread.iter().all(|n| (800..1_200).contains(n)), "{spread:?}");
-        assert_eq!(Key::part(&part(3, 7)).due_partition(), "due#0", "items of earlier releases stand in their partitions");
+        assert_eq!(
+            Key::part(&part(3, 7)).due_partition(),
+            "due#0",
+            "items of earlier releases stand in their partitions"
+        );
     }
 }

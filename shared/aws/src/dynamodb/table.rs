@@ -226,9 +226,8 @@ fn is_unclear(error: &SdkError<TransactWriteItemsError>) -> bool {
     match reasons(error) {
         Some(reasons) => {
             let codes = || reasons.iter().filter_map(CancellationReason::code);
-            let again = |code| {
-                matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
-            };
+            let again =
+                |code| matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded");
             !codes().any(|code| code == REFUSED) && codes().any(again)
         }
         None => come_again(error),

@@ -18,7 +18,8 @@ impl FindDue for DynamoJobs {
             self.table.query(&query, limit).await
         });
         let named = try_join_all(partitions).await?;
-        let mut due = named.concat().iter().filter_map(|item| due_of(item).transpose()).collect::<Result<Vec<_>, _>>()?;
+        let mut due =
+            named.concat().iter().filter_map(|item| due_of(item).transpose()).collect::<Result<Vec<_>, _>>()?;
         due.sort();
         due.truncate(limit);
         Ok(due.into_iter().map(|(_, due)| due).collect())

@@ -66,13 +66,7 @@ impl DynamoJobs {
 }
 
 impl WorkParts for DynamoJobs {
-    async fn claim(
-        &self,
-        part: &PartRef,
-        owner: &str,
-        now: Millis,
-        lease_until: Millis,
-    ) -> Result<Claim, StoreError> {
+    async fn claim(&self, part: &PartRef, owner: &str, now: Millis, lease_until: Millis) -> Result<Claim, StoreError> {
         let leased = |part: &Part| part.state == PartState::Pending && part.lease_until > now;
         let mine = |part: &Part| leased(part) && part.owner.as_deref() == Some(owner);
         // A transaction does not tell what it wrote: the attempt is read first and stands in the guard.
@@ -96,12 +90,9 @@ impl WorkParts for DynamoJobs {
             .with("until", n(lease_until.0))
             .with("partition", s(partition));
         match self.table.write(vec![take, gate_open(part)]).await? {
-            Outcome::Written => Ok(Claim::Mine(Part {
-                attempt: seen.attempt + 1,
-                owner: Some(owner.to_owned()),
-                lease_until,
-                ..seen
-            })),
+            Outcome::Written => {
+                Ok(Claim::Mine(Part { attempt: seen.attempt + 1, owner: Some(owner.to_owned()), lease_until, ..seen }))
+            }
             Outcome::Refused(told) => match told.into_iter().next().flatten() {
                 Some(old) if !old.is_empty() => {
                     let old = items::read_part(&old)?;
@@ -112,13 +103,7 @@ impl WorkParts for DynamoJobs {
         }
     }
 
-    async fn renew(
-        &self,
-        part: &PartRef,
-        owner: &str,
-        attempt: u32,
-        lease_until: Millis,
-    ) -> Result<Swap, StoreError> {
+    async fn renew(&self, part: &PartRef, owner: &str, attempt: u32, lease_until: Millis) -> Result<Swap, StoreError> {
         let key = Key::part(part);
         let partition = key.due_partition();
         let set = "SET #leaseUntil = :until, #duePartition = :partition, #nextActionAt = :until";

@@ -66,7 +66,8 @@ impl S3Upload {
     async fn join(&self, id: &str, parts: Vec<CompletedPart>) -> Result<(), ObjectError> {
         let complete = self.objects.client.complete_multipart_upload().bucket(&self.at.bucket).key(&self.at.key);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        match complete.upload_id(id).multipart_upload(parts).if_none_match("*").send().await {
+        let complete = complete.upload_id(id).multipart_upload(parts).if_none_match("*");
+        match Box::pin(complete.send()).await {
             Ok(_) => Ok(()),
             Err(error) => match status(&error) {
                 // Taken, or the upload is gone: by this very call, whose first answer was lost?
@@ -137,7 +138,7 @@ impl Multipart {
     async fn begin(objects: &S3Objects, at: &Location) -> Result<Self, ObjectError> {
         let create = objects.client.create_multipart_upload().bucket(&at.bucket).key(&at.key);
         let create = create.checksum_algorithm(ChecksumAlgorithm::Crc32);
-        let answer = create.send().await.map_err(|error| fault(at, &error))?;
+        let answer = Box::pin(create.send()).await.map_err(|error| fault(at, &error))?;
         let id = answer.upload_id.ok_or_else(|| ObjectError::Unavailable("an upload came without id".into()))?;
         Ok(Self { id, begun: 0, sending: JoinSet::new(), sent: Vec::new() })
     }
@@ -156,7 +157,7 @@ impl Multipart {
     async fn abort(mut self, objects: &S3Objects, at: &Location) -> Result<(), ObjectError> {
         self.sending.shutdown().await;
         let abort = objects.client.abort_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(self.id);
-        match abort.send().await {
+        match Box::pin(abort.send()).await {
             Ok(_) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(fault(at, &error)),
@@ -173,7 +174,7 @@ async fn send(
 ) -> Result<CompletedPart, ObjectError> {
     let part = objects.client.upload_part().bucket(&at.bucket).key(&at.key).upload_id(upload).part_number(number);
     let part = part.checksum_algorithm(ChecksumAlgorithm::Crc32).body(body.into());
-    match part.send().await {
+    match Box::pin(part.send()).await {
         Ok(answer) => Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(answer.e_tag)

@@ -79,7 +79,8 @@ async fn an_allowed_request_reaches_its_handler_whole() {
 async fn every_refusal_has_the_gateways_body() {
     let mut replies = Map::new();
     for verdict in ["403010", "401013", "403000", "403003", "400003", "403025", "unavailable"] {
-        let event = event("GET", "/nowhere", |e| e["requestContext"]["authorizer"]["lambda"]["verdict"] = json!(verdict));
+        let event =
+            event("GET", "/nowhere", |e| e["requestContext"]["authorizer"]["lambda"]["verdict"] = json!(verdict));
         replies.insert(verdict.into(), reply(Operation::List, event).await);
     }
     insta::assert_json_snapshot!(replies);
@@ -88,9 +89,12 @@ async fn every_refusal_has_the_gateways_body() {
 #[tokio::test]
 async fn a_missing_verdict_is_a_403() {
     for authorizer in [json!(null), json!({}), json!({"lambda": null}), json!({"lambda": {}})] {
-        let reply = reply(Operation::List, event("GET", "/export/jobs", |e| {
-            e["requestContext"]["authorizer"] = authorizer;
-        }));
+        let reply = reply(
+            Operation::List,
+            event("GET", "/export/jobs", |e| {
+                e["requestContext"]["authorizer"] = authorizer;
+            }),
+        );
         assert_eq!(reply.await["body"], json!({"error_code": "403025", "message": "Profile is not valid"}));
     }
 }
@@ -208,7 +212,8 @@ async fn a_sound_request_id_is_echoed_and_any_other_replaced() {
     ];
     for (sent, wanted) in cases {
         for path in ["/export/jobs", "/nowhere"] {
-            let reply = reply(Operation::List, event("GET", path, |e| e["headers"]["x-request-id"] = sent.clone())).await;
+            let reply =
+                reply(Operation::List, event("GET", path, |e| e["headers"]["x-request-id"] = sent.clone())).await;
             assert_eq!(reply["headers"]["x-request-id"], *wanted);
             assert_eq!(reply["body"]["requestId"], *wanted);
         }
@@ -271,7 +276,8 @@ async fn another_functions_operation_is_our_own_fault() {
 fn a_broken_body_is_told_by_position_only() {
     let parsed = |body: &str| {
         let context = json!({"verdict": "allow", "organization": "A@AdobeOrg", "sandbox": "prod"});
-        let crate::verdict::Verdict::Allow(caller) = crate::verdict::Verdict::from_context(context.as_object().unwrap())
+        let crate::verdict::Verdict::Allow(caller) =
+            crate::verdict::Verdict::from_context(context.as_object().unwrap())
         else {
             unreachable!()
         };

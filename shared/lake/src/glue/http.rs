@@ -285,10 +285,11 @@ mod tests {
         assert_eq!(glue.table(&name()).await.unwrap().input.name, "profiles");
         assert_eq!(server.await.unwrap().len(), 3);
 
-        let (glue, server) = serve(vec![busy]).await;
+        let (glue, server) = serve(vec![busy, (200, "{}")]).await;
         let input = TableInput { name: "profiles".into(), ..TableInput::default() };
         let unclear = glue.update_table("lake", &input, "7").await;
         assert!(matches!(unclear, Err(GlueError::Unavailable(_))), "{unclear:?}");
+        glue.create_database(&Database::default()).await.unwrap();
         let request = server.await.unwrap().remove(0);
         for part in ["AWSGlue.UpdateTable", r#""VersionId":"7""#, r#""SkipArchive":true"#] {
             assert!(request.contains(part), "{part}: {request}");

@@ -125,9 +125,9 @@ async fn a_list_may_be_longer_than_one_answer<S: ObjectStore>(store: S, below: L
     let names: Vec<String> = (0..1_010).map(|n| format!("{n:05}")).collect();
     for some in names.chunks(32) {
         let puts: Vec<_> = some.iter().map(|name| (store.clone(), below.join(name))).collect();
-        let puts = puts.into_iter().map(|(store, at)| {
-            tokio::spawn(async move { store.create(&at, Bytes::from_static(b"x")).await.unwrap() })
-        });
+        let puts = puts
+            .into_iter()
+            .map(|(store, at)| tokio::spawn(async move { store.create(&at, Bytes::from_static(b"x")).await.unwrap() }));
         let puts: Vec<_> = puts.collect();
         for put in puts {
             put.await.unwrap();

@@ -20,7 +20,9 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
 /// What of one tenant is due.
 async fn due<S: JobStore>(store: &S, tenant: &Tenant, now: Millis) -> Vec<Due> {
     let all = store.due(now, 100_000).await.unwrap();
-    all.into_iter().filter(|d| matches!(d, Due::Job(t, _) | Due::Part(PartRef { tenant: t, .. }) if t == tenant)).collect()
+    all.into_iter()
+        .filter(|d| matches!(d, Due::Job(t, _) | Due::Part(PartRef { tenant: t, .. }) if t == tenant))
+        .collect()
 }
 
 async fn a_job_is_due_when_it_says_so<S: JobStore>(store: S, tenant: Tenant) {
@@ -100,9 +102,8 @@ async fn a_due_part_is_named_with_its_shard<S: JobStore>(store: S, tenant: Tenan
     store.create_parts(&job, 3, &[100; 5], later(10)).await.unwrap();
     let mut found = due(&store, &tenant, later(11)).await;
     found.sort();
-    let mut expected: Vec<Due> = (0..5)
-        .map(|n| Due::Part(PartRef { tenant: tenant.clone(), job: job.id, shard: n % 3, part: n }))
-        .collect();
+    let mut expected: Vec<Due> =
+        (0..5).map(|n| Due::Part(PartRef { tenant: tenant.clone(), job: job.id, shard: n % 3, part: n })).collect();
     expected.sort();
     assert_eq!(found, expected);
 }

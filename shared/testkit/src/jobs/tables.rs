@@ -64,8 +64,7 @@ impl Tables {
                 && page.after.is_none_or(|after| r.job.id < after)
                 && page.status.is_none_or(|status| r.job.state.shown() == status)
         };
-        let mut records: Vec<JobRecord> =
-            self.jobs.values().rev().filter(fits).take(page.limit + 1).cloned().collect();
+        let mut records: Vec<JobRecord> = self.jobs.values().rev().filter(fits).take(page.limit + 1).cloned().collect();
         let more = records.len() > page.limit;
         records.truncate(page.limit);
         JobPage { records, more }

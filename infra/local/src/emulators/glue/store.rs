@@ -82,7 +82,7 @@ impl Store {
         document: &Value,
     ) -> Stored<Result<(), Conflict>> {
         let unchanged = json!({
-            "ConditionExpression": "version >= :current OR version < :current",
+            "ConditionExpression": "version = :current",
             "ExpressionAttributeValues": { ":current": { "N": current.to_string() } },
         });
         self.put(&tables_of(database), name, current + 1, document, Some(unchanged))
