@@ -14,6 +14,7 @@ fn may_use(package: &str) -> Vec<&'static str> {
         "admin" => vec!["aws", "domain", "lake"],
         "local" => [&["admin", "aws", "domain", "edge"], &FUNCTIONS[..]].concat(),
         function if FUNCTIONS.contains(&function) => vec!["aws", "domain", "edge"],
+        "tests" => vec!["local"],
         _ => vec![],
     }
 }

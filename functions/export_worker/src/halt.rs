@@ -42,9 +42,10 @@ impl From<QueueError> for Halt {
 impl From<ObjectError> for Halt {
     fn from(error: ObjectError) -> Self {
         match error {
-            ObjectError::NotFound(_) => {
-                Self::permanent(Code::DatasetUnfit, "A file that the plan names is gone; was the table's history cleaned?")
-            }
+            ObjectError::NotFound(_) => Self::permanent(
+                Code::DatasetUnfit,
+                "A file that the plan names is gone; was the table's history cleaned?",
+            ),
             ObjectError::Occupied(_) | ObjectError::Denied(_) | ObjectError::Unavailable(_) => {
                 Self::Later(Box::new(error))
             }
@@ -55,9 +56,10 @@ impl From<ObjectError> for Halt {
 impl From<LakeError> for Halt {
     fn from(error: LakeError) -> Self {
         match error {
-            LakeError::NoTable(_) | LakeError::OtherTable(_) | LakeError::SnapshotGone(_) | LakeError::Unsupported(_) => {
-                Self::permanent(Code::DatasetUnfit, sentence(&error.to_string()))
-            }
+            LakeError::NoTable(_)
+            | LakeError::OtherTable(_)
+            | LakeError::SnapshotGone(_)
+            | LakeError::Unsupported(_) => Self::permanent(Code::DatasetUnfit, sentence(&error.to_string())),
             LakeError::Damaged(table, cause) => {
                 tracing::error!(cause = %cause, "table metadata cannot be read");
                 Self::permanent(Code::DatasetUnfit, format!("The metadata of the table {table} cannot be read."))
@@ -73,7 +75,10 @@ impl From<EngineError> for Halt {
             EngineError::Objects(error) => error.into(),
             EngineError::Input { ref meaning, .. } => {
                 tracing::error!(cause = %error, "an input file cannot be read");
-                Self::permanent(Code::DatasetUnfit, format!("A data file of the profile dataset cannot be read: {meaning}."))
+                Self::permanent(
+                    Code::DatasetUnfit,
+                    format!("A data file of the profile dataset cannot be read: {meaning}."),
+                )
             }
             EngineError::Fragments { .. } => Self::permanent(
                 Code::NotImplemented,

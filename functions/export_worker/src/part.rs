@@ -19,12 +19,8 @@ use std::time::Duration;
 /// Exports one part of a job, unless it is done, gated or in other hands.
 pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), Halt> {
     let (State::Processing, Some(work)) = (job.state, &job.work) else { return Ok(()) };
-    let part = PartRef {
-        tenant: job.tenant.clone(),
-        job: job.id,
-        shard: Work::shard_of(number, work.shards),
-        part: number,
-    };
+    let part =
+        PartRef { tenant: job.tenant.clone(), job: job.id, shard: Work::shard_of(number, work.shards), part: number };
     let owner = uuid_v4(ports.random().bits());
     let now = ports.clock().now();
     let lease = now.plus_seconds(ports.settings().lease_seconds.into());

@@ -4,7 +4,9 @@ use crate::{Halt, Ports, stored_plan};
 use domain::id::uuid_v4;
 use domain::job::{Job, Work};
 use domain::message::{Message, Task};
-use domain::plan::{MAX_PLANNED_FILES, PLAN_VERSION, Pin, Plan, PlannedSource, PlannedTarget, TableName, compose_parts};
+use domain::plan::{
+    MAX_PLANNED_FILES, PLAN_VERSION, Pin, Plan, PlannedSource, PlannedTarget, TableName, compose_parts,
+};
 use domain::ports::jobs::{MoveJobs, PlanParts, ReadJobs, Swap};
 use domain::ports::lake::{ReadTables, TableState};
 use domain::ports::queue::SendMessages;
@@ -113,7 +115,9 @@ fn judge(job: &Job, source: &Dataset, read: &TableCopy, written: &TableCopy) -> 
     target_fitness(Some(written)).map_err(unfit)?;
     match unknown_path(&job.resolved.projection, &source.columns, read) {
         None => Ok(()),
-        Some(path) => Err(Halt::permanent(Code::UnknownPath, format!("The profile schema has no path {path} any more."))),
+        Some(path) => {
+            Err(Halt::permanent(Code::UnknownPath, format!("The profile schema has no path {path} any more.")))
+        }
     }
 }
 

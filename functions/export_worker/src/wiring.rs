@@ -3,11 +3,11 @@
 use crate::{Ports, Settings};
 use aws::{DynamoJobs, DynamoRegistry, S3Objects, SqsQueue};
 use domain::ports::{Clock, Random};
+use edge::clock::SystemClock;
+use edge::random::OsRandom;
 use edge::settings::{
     self, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET, TABLE_NAME,
 };
-use edge::clock::SystemClock;
-use edge::random::OsRandom;
 use lake::{Glue, Lake};
 use std::error::Error;
 

@@ -99,7 +99,8 @@ async fn sweep_job<J: MoveJobs, Q: SendMessages>(
 }
 
 fn never_planned(tries: u32) -> JobError {
-    let msg = format!("The job could not be planned in {tries} tries; its input or the services behind it do not answer.");
+    let msg =
+        format!("The job could not be planned in {tries} tries; its input or the services behind it do not answer.");
     JobError { code: Code::Internal.text(), msg, call_stack: Vec::new() }
 }
 

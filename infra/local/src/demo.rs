@@ -100,7 +100,9 @@ impl Exported {
         }
         match counted {
             Some(rows) if rows == self.back.rows => Ok(()),
-            _ => Err(format!("The dataset holds {} rows of the batch, and the job counts {counted:?}.", self.back.rows)),
+            _ => {
+                Err(format!("The dataset holds {} rows of the batch, and the job counts {counted:?}.", self.back.rows))
+            }
         }
     }
 
@@ -153,7 +155,9 @@ pub fn print_how_to_go_on(stack: &Stack, token: &str, table: &TableName, id: u64
     );
     println!("    'client.access-key-id': '{ACCESS_KEY}', 'client.secret-access-key': '{SECRET_KEY}'}})");
     println!("print(catalog.load_table('{table}').scan(limit=5).to_arrow().to_pylist())");
-    println!("\nEverything else stands in {}/stack.json. Ctrl-C stops the stack; its state stays.", stack.data().display());
+    println!(
+        "\nEverything else stands in {}/stack.json. Ctrl-C stops the stack; its state stays.",
+        stack.data().display()
+    );
     Ok(())
 }
-

@@ -9,8 +9,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
 use admin::token::{LocalKey, local_key};
+use clap::{Parser, Subcommand};
 use demo::{API_KEY, Demo, ORGANIZATION, SANDBOX};
 use domain::instant::Millis;
 use domain::ports::Clock;

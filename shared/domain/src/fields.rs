@@ -1,6 +1,7 @@
 //! Which fields an export carries.
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Most paths that one request may name.
 pub const MAX_PATHS: usize = 1_000;
@@ -24,7 +25,8 @@ impl Projection {
     /// Reads the `fields` text of a request: comma-separated, trimmed; blank entries are dropped. Takes every path as it
     /// comes: `crate::validation` judges them against limits and schema.
     pub fn parse(text: &str) -> Self {
-        let mut paths: Vec<Vec<String>> = Vec::new();
+        let mut paths = Vec::new();
+        let mut seen = HashSet::new();
         for path in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let mut steps: Vec<String> = path.split('.').map(|s| s.trim().to_owned()).collect();
             if steps[0] == "identities" {
@@ -35,7 +37,7 @@ impl Projection {
                     steps.extend(below);
                 }
             }
-            if !paths.contains(&steps) {
+            if seen.insert(steps.clone()) {
                 paths.push(steps);
             }
         }
