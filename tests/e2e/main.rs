@@ -1,1 +1,91 @@
-//! e2e tests.
+//! The whole stack, with real processes: what a user sees, also when processes are killed.
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use domain::registry::{Client, Grant};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use world::World;
+
+/// Profiles of the sample that these tests export from.
+const PROFILES: u32 = 4_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_holds_each_member_once_even_if_workers_are_killed() {
+    let mut world = World::start(PROFILES).await;
+    let segment = world.segments()[1].clone();
+    let job = world.submit(&segment).await;
+    let mut kills = 0;
+    let job = world
+        .watch(&job, |world, look| {
+            if kills < 4 && look["status"] == "PROCESSING" {
+                kills += world.kill("export_worker");
+            }
+        })
+        .await;
+    assert_eq!(job["status"], "SUCCEEDED", "{job}");
+    assert!(kills > 0, "no worker was there to be killed");
+    let rows = world.exported_ids(&job).await;
+    assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len(), "I8: each member once");
+    assert_eq!(rows.len(), world.current_members(1));
+    let undisturbed = world.submit(&segment).await;
+    let undisturbed = world.watch(&undisturbed, |_, _| {}).await;
+    assert_eq!(rows, world.exported_ids(&undisturbed).await);
+    assert_eq!(job["metrics"]["totalExportedProfileCounter"], rows.len());
+    assert_eq!(job["progress"]["percent"], 100);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_ends_without_a_visible_row_and_can_then_be_deleted() {
+    let mut world = World::start(PROFILES).await;
+    let job = world.submit(&world.segments()[0].clone()).await;
+    let id = job["id"].as_u64().unwrap();
+    let answer = world.api().delete(id).await.unwrap();
+    assert_eq!(answer, json!({"status": true, "message": "Export job has been marked for cancelling"}));
+    let job = world.watch(&job, |_, _| {}).await;
+    assert_eq!(job["status"], "CANCELLED");
+    assert_eq!(world.exported_ids(&job).await, Vec::<String>::new());
+    world.api().delete(id).await.unwrap();
+    let gone = world.api().get(id).await.unwrap_err().to_string();
+    assert!(gone.contains(&format!("The export job {id} is not found.")), "{gone}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_organization_sees_nothing_of_a_job() {
+    let mut world = World::start(0).await;
+    let job = world.submit("some-segment").await;
+    let id = job["id"].as_u64().unwrap();
+    let stranger = Client {
+        api_key: "stranger".into(),
+        grants: vec![Grant {
+            organization: "OTHER@AdobeOrg".into(),
+            sandboxes: vec!["prod".into()],
+            permissions: vec![],
+        }],
+    };
+    let api = world.as_client(&stranger).await;
+    let refused = api.get(id).await.unwrap_err().to_string();
+    assert!(refused.contains("404") && refused.contains("is not found"), "{refused}");
+    assert!(api.delete(id).await.unwrap_err().to_string().contains("404"));
+    assert_eq!(api.list("").await.unwrap()["records"], Value::Array(Vec::new()));
+    let job = world.watch(&job, |_, _| {}).await;
+    assert_eq!((&job["status"], &job["metrics"]["totalExportedProfileCounter"]), (&json!("SUCCEEDED"), &json!(0)));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_finds_its_jobs_and_datasets_again() {
+    let mut world = World::start(PROFILES).await;
+    let job = world.submit(&world.segments()[2].clone()).await;
+    let job = world.watch(&job, |_, _| {}).await;
+    let before = world.exported_ids(&job).await;
+    let mut world = world.restart().await;
+    assert_eq!(world.api().get(job["id"].as_u64().unwrap()).await.unwrap(), job);
+    assert_eq!(world.exported_ids(&job).await, before);
+    assert!(!before.is_empty());
+    world.stop().await;
+}

@@ -14,7 +14,7 @@ pub fn table_schema(schema: &Schema) -> Result<ArrowSchema, Failure> {
 
 /// The same with everything nullable, for reading what may have gaps; they are judged later, with a sentence.
 pub fn lenient_schema(schema: &Schema) -> Result<ArrowSchema, Failure> {
-    Ok(ArrowSchema::new(table_schema(schema)?.fields().iter().map(|f| lenient(f)).collect::<Fields>()))
+    Ok(ArrowSchema::new(table_schema(schema)?.fields().iter().map(lenient).collect::<Fields>()))
 }
 
 fn lenient(field: &FieldRef) -> FieldRef {

@@ -18,12 +18,15 @@ const GROUP_BYTES: usize = 64 << 20;
 /// Rows that are gathered at a time.
 const GATHER_ROWS: usize = 8_192;
 
+/// A row, as the batch that holds it and its position there.
+type RowAt = (usize, usize);
+
 /// Rows of a table's shape with the order in which they are written.
 #[derive(Debug)]
 pub struct Sorted {
     batches: Vec<RecordBatch>,
-    /// Per file its bucket and its rows, each as batch and row in it.
-    files: Vec<(Option<u32>, Vec<(usize, usize)>)>,
+    /// Per file its bucket and its rows.
+    files: Vec<(Option<u32>, Vec<RowAt>)>,
 }
 
 /// A file ready to be uploaded.
@@ -46,7 +49,7 @@ impl Sorted {
         let ids: Vec<&StringArray> = ids
             .collect::<Option<_>>()
             .ok_or_else(|| Failure::say(format!("the column {profile_id} must be string in the table.")))?;
-        let mut files: BTreeMap<Option<u32>, Vec<(usize, usize)>> = BTreeMap::new();
+        let mut files: BTreeMap<Option<u32>, Vec<RowAt>> = BTreeMap::new();
         for (i, column) in ids.iter().enumerate() {
             for row in 0..column.len() {
                 let bucket = buckets.map(|n| bucket_of(n, column.value(row)));

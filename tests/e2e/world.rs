@@ -1,0 +1,144 @@
+//! A local stack of one test's own, with the sample in it.
+
+use admin::api::{Api, Caller};
+use admin::sample::{self, Sample};
+use admin::stack::Place;
+use admin::token::{LocalKey, local_key};
+use admin::{jobs, readback, registry};
+use domain::ports::Clock;
+use domain::ports::registry::WriteRegistry;
+use domain::registry::Client;
+use edge::clock::SystemClock;
+use local::{Options, Stack};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+const API_KEY: &str = "segment-export-local";
+const ORGANIZATION: &str = "1BD6382559DF0C130A49422D@AdobeOrg";
+/// A token's hour, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+pub struct World {
+    folder: TempDir,
+    sample: Sample,
+    key: LocalKey,
+    stack: Stack,
+    place: admin::stack::Stack,
+}
+
+impl World {
+    /// A fresh stack with that many sample profiles.
+    pub async fn start(profiles: u32) -> Self {
+        let sample = Sample { profiles, ..Sample::default() };
+        let mut world = Self::open(tempfile::tempdir().unwrap(), sample).await;
+        let (store, tables) = (world.place.registry().await.unwrap(), world.place.tables().await.unwrap());
+        let file = registry::RegistryFile::read(sample::REGISTRY).unwrap();
+        let plan = registry::plan(&file, &store, &tables, &world.place.warehouse().unwrap()).await.unwrap();
+        plan.carry_out(&store, &tables).await.unwrap();
+        if profiles > 0 {
+            let dataset = world.place.dataset(&sample::profile_dataset().unwrap()).await.unwrap();
+            let objects = world.place.objects().await;
+            sample::load(&sample, &dataset, false, &tables, &objects).await.unwrap();
+        }
+        world
+    }
+
+    async fn open(folder: TempDir, sample: Sample) -> Self {
+        let key = local_key(&folder.path().join("auth")).unwrap();
+        let mut options = Options::new(folder.path(), TEMPLATE);
+        options.parameters.insert("AuthJwks".into(), key.jwks_json.clone());
+        options.function_command = Some(vec![env!("CARGO_BIN_EXE_function").into()]);
+        // Short, so that what a killed process leaves is picked up at once.
+        options.schedule_every = Some(Duration::from_millis(500));
+        options.visibility_timeout = Some(Duration::from_secs(3));
+        let lease = BTreeMap::from([("LEASE_SECONDS".to_owned(), "2".to_owned())]);
+        options.environment.insert("export_worker".into(), lease);
+        let stack = Stack::start(options).await.unwrap();
+        let token = key.token(API_KEY, SystemClock.now(), HOUR).unwrap();
+        let caller = json!({"token": token, "apiKey": API_KEY, "organization": ORGANIZATION, "sandbox": "prod"});
+        stack.describe(caller.as_object().unwrap().clone()).unwrap();
+        let place = find(folder.path());
+        Self { folder, sample, key, stack, place }
+    }
+
+    /// The same state under a new process tree.
+    pub async fn restart(self) -> Self {
+        self.stack.stop().await;
+        Self::open(self.folder, self.sample).await
+    }
+
+    pub async fn stop(self) {
+        self.stack.stop().await;
+    }
+
+    pub fn api(&self) -> Api {
+        self.place.api().unwrap()
+    }
+
+    /// The API as another client, registered now, sees it.
+    pub async fn as_client(&mut self, client: &Client) -> Api {
+        self.place.registry().await.unwrap().put_client(client).await.unwrap();
+        let caller = Caller {
+            token: self.key.token(&client.api_key, SystemClock.now(), HOUR).unwrap(),
+            api_key: client.api_key.clone(),
+            organization: client.grants[0].organization.clone(),
+            sandbox: client.grants[0].sandboxes[0].clone(),
+        };
+        Api::new(&self.stack.url(), &caller)
+    }
+
+    pub fn segments(&self) -> Vec<String> {
+        sample::sample_segments().unwrap()
+    }
+
+    /// Submits an export of one segment's profile ids.
+    pub async fn submit(&self, segment: &str) -> Value {
+        let request = json!({
+            "fields": "profileId",
+            "schema": {"name": "_xdm.context.profile"},
+            "filter": {"segments": [{"segmentId": segment}]},
+            "destination": {"datasetId": sample::export_dataset().unwrap()},
+        });
+        self.api().create(&request).await.unwrap()
+    }
+
+    /// Follows a job to its end.
+    pub async fn watch(&self, job: &Value, mut look: impl FnMut(&Self, &Value)) -> Value {
+        let id = job["id"].as_u64().unwrap();
+        jobs::watch(&self.api(), id, Duration::from_millis(50), |job| look(self, job)).await.unwrap()
+    }
+
+    /// Kills a function's processes; gives their number.
+    pub fn kill(&self, operation: &str) -> usize {
+        let pids = self.stack.function(operation).unwrap().pids();
+        pids.iter().for_each(|pid| {
+            std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+        });
+        pids.len()
+    }
+
+    /// The profile ids that stand in the dataset under a job's batch, as often as they stand there, in order.
+    pub async fn exported_ids(&mut self, job: &Value) -> Vec<String> {
+        let table = self.place.dataset(&sample::export_dataset().unwrap()).await.unwrap().table;
+        let (tables, objects) = (self.place.tables().await.unwrap(), self.place.objects().await);
+        let batch = job["destination"]["batchId"].as_str().unwrap();
+        let back = readback::batch(&tables, &objects, &table, batch, usize::MAX).await.unwrap();
+        let mut ids: Vec<_> = back.sample.into_iter().flatten().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// How many members the segment of that rank has, as the sample was drawn.
+    pub fn current_members(&self, rank: usize) -> usize {
+        sample::current_members(self.sample.profiles, rank)
+    }
+}
+
+fn find(folder: &Path) -> admin::stack::Stack {
+    let stack = Some(folder.join("stack.json"));
+    admin::stack::Stack::find(Place { stack, ..Place::default() }).unwrap()
+}
