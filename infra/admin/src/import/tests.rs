@@ -231,7 +231,7 @@ async fn what_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing() {
         ),
         (format!(r#"{{"profileId":"a",{time},"shoeSize":44}}"#), "shoeSize"),
         (format!(r#"{{"profileId":"a",{time},"age":"old"}}"#), "old"),
-        (format!(r#"{{"profileId":"a","#), "rows.ndjson: "),
+        (r#"{"profileId":"a","#.to_owned(), "rows.ndjson: "),
         (String::new(), "there are no rows to import."),
     ];
     for (line, expected) in cases {
