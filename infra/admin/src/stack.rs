@@ -39,7 +39,7 @@ pub struct Place {
     /// Where new tables are put, e.g. s3://my-lake
     #[arg(long, global = true, value_name = "URL")]
     pub warehouse: Option<String>,
-    /// The API, e.g. https://abc123.execute-api.eu-west-1.amazonaws.com
+    /// The API: the ApiUrl output of a deployment
     #[arg(long, global = true, value_name = "URL")]
     pub base_url: Option<String>,
     /// Bearer token [default: $EXPORT_API_TOKEN]
