@@ -63,7 +63,7 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
         let what = format!("The profile dataset has {} files; at most {MAX_PLANNED_FILES} are planned.", files.len());
         return Err(Halt::permanent(Code::LimitExceeded, format!("{what} Compact the table.")));
     }
-    let data_prefix = format!("{}/data/jobs/{}/", written.location.trim_end_matches('/'), job.id.padded());
+    let data_prefix = format!("{}/data/", written.location.trim_end_matches('/'));
     Ok(Some(Plan {
         version: PLAN_VERSION,
         tenant: job.tenant.clone(),

@@ -134,3 +134,6 @@ fn next_look(job: &Job, now: Millis) -> Millis {
     let age = job.export_times.0.map_or(0, |start| (now.0 - start.0) / 1_000);
     now.plus_seconds(age.clamp(PART_WAITS.0, PART_WAITS.1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ pub struct PlannedTarget {
     pub schema: Schema,
     /// The identity-on-`batchId` partition spec that the files are written for.
     pub spec_id: i32,
-    /// The folder of the job's data files, `s3://bucket/key/` with a closing slash. Keys below it come from [`part_file`].
+    /// The folder of data files, `s3://bucket/key/` with a closing slash. Keys below it come from [`part_file`].
     pub data_prefix: String,
 }
 
@@ -196,10 +196,12 @@ impl Counts {
     }
 }
 
-/// The name, below a plan's `data_prefix`, of a file that an attempt writes. Attempt and nonce make it unique, so that no
-/// attempt ever writes where another one did.
-pub fn part_file(part: u32, attempt: u32, nonce: &str, batch: &BatchId, sequence: usize) -> String {
-    format!("batchId={batch}/part-{part:05}-{attempt}-{nonce}-{sequence:03}.parquet")
+/// The name, below a plan's `data_prefix`, of a file that an attempt writes. The batch tells the job; attempt and the start
+/// of the owner's id make it unique, so that no attempt ever writes where another one did. Short, since some stores limit
+/// the length of keys far below S3's 1,024 bytes.
+pub fn part_file(part: u32, attempt: u32, owner: &str, batch: &BatchId, sequence: usize) -> String {
+    let owner = owner.get(..8).unwrap_or(owner);
+    format!("batchId={batch}/{part:05}-{attempt}-{owner}-{sequence:03}.parquet")
 }
 
 /// Groups data files into parts.
