@@ -89,3 +89,32 @@ async fn a_second_start_finds_its_jobs_and_datasets_again() {
     assert!(!before.is_empty());
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_template_changes_the_stack() {
+    let changes = [
+        ("RouteKey: \"POST /export/jobs\"", "RouteKey: \"POST /moved\""),
+        ("BatchSize: 1", "BatchSize: 4"),
+        ("MaximumConcurrency: !Ref WorkerConcurrency", "MaximumConcurrency: 1"),
+        ("VisibilityTimeout: 1080", "VisibilityTimeout: 77"),
+    ];
+    let copy = changes.iter().fold(world::TEMPLATE.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    });
+    for (template, concurrent, visibility) in [(world::TEMPLATE, 2, "1080"), (&copy, 1, "77")] {
+        let world = World::start_on(template, None, PROFILES).await;
+        let request = World::request(&world.segments()[0]);
+        assert_eq!(world.api().create(&request).await.is_ok(), concurrent == 2, "the route");
+        let job = world.aep_api().create(&request).await.unwrap();
+        let mut most = 0;
+        let worker = |world: &World| world.stack().function("export_worker").unwrap().pids().len();
+        let job = world.watch(&job, |world, _| most = most.max(worker(world))).await;
+        assert_eq!((&job["status"], most), (&json!("SUCCEEDED"), concurrent));
+        let queue =
+            &world.stack().template().queues.iter().find(|q| q.attributes.contains_key("RedrivePolicy")).unwrap();
+        let attributes = world.stack().emulators().sqs.queues().attributes(&queue.name).await.unwrap();
+        assert_eq!(attributes["VisibilityTimeout"], visibility);
+        world.stop().await;
+    }
+}

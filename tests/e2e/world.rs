@@ -16,9 +16,11 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 const API_KEY: &str = "segment-export-local";
 const ORGANIZATION: &str = "1BD6382559DF0C130A49422D@AdobeOrg";
+/// After how long a message that a killed worker had comes back.
+const VISIBILITY: Duration = Duration::from_secs(3);
 /// A token's hour, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
@@ -33,8 +35,13 @@ pub struct World {
 impl World {
     /// A fresh stack with that many sample profiles.
     pub async fn start(profiles: u32) -> Self {
+        Self::start_on(TEMPLATE, Some(VISIBILITY), profiles).await
+    }
+
+    /// A fresh stack of another template, with its queues' visibility as the template has it unless one is given.
+    pub async fn start_on(template: &str, visibility: Option<Duration>, profiles: u32) -> Self {
         let sample = Sample { profiles, ..Sample::default() };
-        let mut world = Self::open(tempfile::tempdir().unwrap(), sample).await;
+        let mut world = Self::open(template, visibility, tempfile::tempdir().unwrap(), sample).await;
         let (store, tables) = (world.place.registry().await.unwrap(), world.place.tables().await.unwrap());
         let file = registry::RegistryFile::read(sample::REGISTRY).unwrap();
         let plan = registry::plan(&file, &store, &tables, &world.place.warehouse().unwrap()).await.unwrap();
@@ -47,14 +54,15 @@ impl World {
         world
     }
 
-    async fn open(folder: TempDir, sample: Sample) -> Self {
+    async fn open(template: &str, visibility: Option<Duration>, folder: TempDir, sample: Sample) -> Self {
         let key = local_key(&folder.path().join("auth")).unwrap();
-        let mut options = Options::new(folder.path(), TEMPLATE);
+        let mut options = Options::new(folder.path(), template);
         options.parameters.insert("AuthJwks".into(), key.jwks_json.clone());
         options.function_command = Some(vec![env!("CARGO_BIN_EXE_function").into()]);
+        options.max_concurrency = 2;
         // Short, so that what a killed process leaves is picked up at once.
         options.schedule_every = Some(Duration::from_millis(500));
-        options.visibility_timeout = Some(Duration::from_secs(3));
+        options.visibility_timeout = visibility;
         let lease = BTreeMap::from([("LEASE_SECONDS".to_owned(), "2".to_owned())]);
         options.environment.insert("export_worker".into(), lease);
         let stack = Stack::start(options).await.unwrap();
@@ -68,7 +76,7 @@ impl World {
     /// The same state under a new process tree.
     pub async fn restart(self) -> Self {
         self.stack.stop().await;
-        Self::open(self.folder, self.sample).await
+        Self::open(TEMPLATE, Some(VISIBILITY), self.folder, self.sample).await
     }
 
     pub async fn stop(self) {
@@ -77,6 +85,18 @@ impl World {
 
     pub fn api(&self) -> Api {
         self.place.api().unwrap()
+    }
+
+    /// The API under AEP's own base path.
+    pub fn aep_api(&self) -> Api {
+        let token = self.key.token(API_KEY, SystemClock.now(), HOUR).unwrap();
+        let (organization, sandbox) = (ORGANIZATION.to_owned(), "prod".to_owned());
+        let caller = Caller { token, api_key: API_KEY.to_owned(), organization, sandbox };
+        Api::new(&format!("{}/data/core/ups", self.stack.url()), &caller)
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
     }
 
     /// The API as another client, registered now, sees it.
@@ -97,13 +117,17 @@ impl World {
 
     /// Submits an export of one segment's profile ids.
     pub async fn submit(&self, segment: &str) -> Value {
-        let request = json!({
+        self.api().create(&Self::request(segment)).await.unwrap()
+    }
+
+    /// The request for one segment's profile ids.
+    pub fn request(segment: &str) -> Value {
+        json!({
             "fields": "profileId",
             "schema": {"name": "_xdm.context.profile"},
             "filter": {"segments": [{"segmentId": segment}]},
             "destination": {"datasetId": sample::export_dataset().unwrap()},
-        });
-        self.api().create(&request).await.unwrap()
+        })
     }
 
     /// Follows a job to its end.

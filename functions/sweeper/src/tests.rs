@@ -2,7 +2,7 @@
 
 use super::*;
 use domain::job::Work;
-use domain::ports::jobs::{CreateJobs, PlanParts};
+use domain::ports::jobs::{CreateJobs, PlanParts, ReadJobs};
 use testkit::{ManualClock, MemoryJobs, MemoryQueue, fixtures};
 
 const MAX_ATTEMPTS: u32 = 5;
