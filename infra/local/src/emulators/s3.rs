@@ -3,6 +3,8 @@
 //! s3s-fs looks and then writes, so that two conditional writes of one key could both win; here they take turns. And it
 //! says AccessDenied of an upload that is gone; here that is NoSuchUpload, as S3 says.
 
+mod files;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +16,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 
+use self::files::Files;
 use super::{ACCESS_KEY, SECRET_KEY};
 use crate::StartError;
 use crate::server::Server;
@@ -59,8 +62,8 @@ impl S3 {
     }
 }
 
-fn files(folder: &Path) -> Result<s3s_fs::FileSystem, StartError> {
-    s3s_fs::FileSystem::new(folder).map_err(|error| StartError::Folder {
+fn files(folder: &Path) -> Result<Files, StartError> {
+    s3s_fs::FileSystem::new(folder).map(Files).map_err(|error| StartError::Folder {
         path: folder.to_owned(),
         source: std::io::Error::other(format!("{error:?}")),
     })
@@ -166,6 +169,20 @@ mod tests {
         }
         statuses.sort_unstable();
         assert_eq!(statuses, [vec![200], vec![412; 15]].concat());
+        server.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_upload_of_a_long_key_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bucket")).unwrap();
+        let service = S3ServiceBuilder::new(files(folder.path()).unwrap()).build();
+        let buckets = Arc::new(Buckets { service, folder: folder.path().to_owned(), turns: Turns::default() });
+        let server = Server::start(listen(0).await.unwrap(), move |request| answer(buckets.clone(), request)).unwrap();
+        let url = format!("{}/bucket/{}?uploads", server.url(), "k".repeat(140));
+        let (status, body) = HttpClient::new().post(&url, &[], serde_json::Value::Null).await;
+        assert_eq!(status, 200, "{body:?}");
+        assert!(body.contains(&"k".repeat(140)), "{body}");
         server.stop().await;
     }
 
