@@ -1,6 +1,6 @@
 //! F1–F3: close the work, append the job's one snapshot, reveal it.
 
-use crate::{Halt, Ports, end, stored_plan};
+use crate::{Halt, Ports, end, step, stored_plan};
 use domain::id::uuid_v4;
 use domain::job::{Job, JobError};
 use domain::plan::{Counts, OutputFile, OutputList};
@@ -117,29 +117,17 @@ async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Cou
 }
 
 /// F3: COMMITTING → SUCCEEDED. Whoever else got there first has written the same.
-async fn reveal<P: Ports>(ports: &P, mut job: Job, counts: Counts) -> Result<(), Halt> {
-    loop {
-        let Ok(next) = job.succeed(counts.clone(), ports.clock().now()) else { return Ok(()) };
-        if ports.jobs().swap(&next).await? == Swap::Done {
-            tracing::info!(rows = counts.rows, bytes = counts.bytes, "the export is visible");
-            return Ok(());
-        }
-        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(()) };
-        job = record.job;
+async fn reveal<P: Ports>(ports: &P, job: Job, counts: Counts) -> Result<(), Halt> {
+    if step::take(ports, &job, |job, now| job.succeed(counts.clone(), now)).await?.is_some() {
+        tracing::info!(rows = counts.rows, bytes = counts.bytes, "the export is visible");
     }
+    Ok(())
 }
 
 /// The export dataset's table is gone or is another one: nothing can become visible in it any more.
 async fn table_gone<P: Ports>(ports: &P, job: &Job, error: &LakeError) -> Result<(), Halt> {
     let msg = format!("The export cannot be committed: {error}.");
     let errors = vec![JobError { code: Code::DatasetUnfit.text(), msg, call_stack: Vec::new() }];
-    let mut job = job.clone();
-    while let Ok(next) = job.fail_commit(errors.clone(), ports.clock().now()) {
-        if ports.jobs().swap(&next).await? == Swap::Done {
-            break;
-        }
-        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { break };
-        job = record.job;
-    }
+    step::take(ports, job, |job, now| job.fail_commit(errors.clone(), now)).await?;
     Ok(())
 }

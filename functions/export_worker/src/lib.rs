@@ -8,6 +8,7 @@ mod end;
 mod halt;
 mod part;
 mod plan;
+mod step;
 mod stored_plan;
 mod wiring;
 
