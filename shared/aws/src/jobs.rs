@@ -9,7 +9,7 @@ use crate::dynamodb::{Change, Item, Key, Outcome, Table, n, number, opt_text, te
 use domain::id::JobId;
 use domain::instant::Millis;
 use domain::job::{Job, JobRecord, Progress};
-use domain::ports::jobs::{CreateJobs, Created, IdempotencyKey, MoveJobs, ReadJobs, StoreError, Swap};
+use domain::ports::jobs::{CreateJobs, Created, FirstUse, IdempotencyKey, MoveJobs, ReadJobs, StoreError, Swap};
 use domain::tenant::Tenant;
 
 /// Jobs, shards and parts in a DynamoDB table with the indexes `due` and `status`.
@@ -46,6 +46,13 @@ impl CreateJobs for DynamoJobs {
             Outcome::Refused(told) => refused(job, &told),
         }
     }
+
+    async fn first_use(&self, tenant: &Tenant, key: &str, now: Millis) -> Result<Option<FirstUse>, StoreError> {
+        match self.table.get(&Key::idempotency(tenant, key)).await? {
+            Some(item) if number::<i64>(&item, "expires")? > now.0 => first_use(&item).map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// What a refusal of C1 means: of the job's item and, where a key came, of the key's.
@@ -55,13 +62,15 @@ fn refused(job: &Job, told: &[Option<Item>]) -> Result<Created, StoreError> {
         return Ok(Created::Stored);
     }
     match told.get(1).and_then(Option::as_ref) {
-        Some(key) => {
-            let digits: u64 = number(key, "jobId")?;
-            let made = JobId::parse(&digits.to_string()).ok_or_else(|| StoreError::Damaged("jobId is no id".into()))?;
-            Ok(Created::KeyTaken { body_hash: text(key, "bodyHash")?.to_owned(), job: made })
-        }
+        Some(key) => first_use(key).map(Created::KeyTaken),
         None => Ok(Created::IdTaken),
     }
+}
+
+fn first_use(item: &Item) -> Result<FirstUse, StoreError> {
+    let digits: u64 = number(item, "jobId")?;
+    let job = JobId::parse(&digits.to_string()).ok_or_else(|| StoreError::Damaged("jobId is no id".into()))?;
+    Ok(FirstUse { body_hash: text(item, "bodyHash")?.to_owned(), job })
 }
 
 impl ReadJobs for DynamoJobs {

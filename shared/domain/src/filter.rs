@@ -1,5 +1,6 @@
 //! Which profiles an export carries.
 
+use crate::fields::Projection;
 use crate::instant::Micros;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -85,11 +86,40 @@ impl Window {
 
 /// Who is exported: members of any of the segments, or everybody where there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MembershipFilter {
+#[serde(rename_all = "camelCase")]
+pub struct ProfileFilter {
     /// Any of these; empty = every profile.
     pub segments: Vec<SegmentEntry>,
     /// When a membership must have been qualified last; judged per entry.
     pub window: Window,
+    /// Only profiles whose update time is strictly after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_after: Option<Micros>,
+    /// Whether profiles that have events and no fragment are exported; they match no segment.
+    #[serde(default)]
+    pub empty_profiles: bool,
+}
+
+/// Which events of the exported profiles go along, by the time they were ingested; both ends lie outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventList {
+    /// Which fields of an event.
+    pub projection: Projection,
+    /// Only events ingested strictly after it.
+    pub after: Option<Micros>,
+    /// Only events ingested strictly before it.
+    pub before: Option<Micros>,
+}
+
+impl EventList {
+    /// Whether an event ingested then goes along; one without the time only where no end is set.
+    pub fn admits(&self, ingested: Option<Micros>) -> bool {
+        match ingested {
+            None => self.after.is_none() && self.before.is_none(),
+            Some(at) => self.after.is_none_or(|after| after < at) && self.before.is_none_or(|before| at < before),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +146,14 @@ mod tests {
         assert!(!window.contains(None));
         assert!(Window::default().contains(None));
         assert!(!Window { start: Some(Micros(0)), end: None }.contains(None));
+    }
+
+    #[test]
+    fn both_ends_of_an_event_lists_window_lie_outside() {
+        let list = EventList { after: Some(Micros(10)), before: Some(Micros(13)), ..EventList::default() };
+        let inside: Vec<_> = (9..=14).filter(|t| list.admits(Some(Micros(*t)))).collect();
+        assert_eq!(inside, [11, 12]);
+        assert!(!list.admits(None));
+        assert!(EventList::default().admits(None));
     }
 }

@@ -8,10 +8,11 @@ pub use steps::{CancelVerdict, Refused};
 pub use view::render;
 
 use crate::fields::Projection;
-use crate::filter::MembershipFilter;
+use crate::filter::{EventList, ProfileFilter};
 use crate::id::{BatchId, JobId};
 use crate::instant::Millis;
 use crate::plan::{Counts, Pin, TableName};
+use crate::registry::{DatasetKind, MergePolicy};
 use crate::state::State;
 use crate::tenant::Tenant;
 use serde::{Deserialize, Serialize};
@@ -73,26 +74,42 @@ pub struct Echo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
-    /// The profile dataset that is read.
-    pub source: String,
+    /// The datasets that are read: profile datasets in the order in which they win ties, then event datasets.
+    pub sources: Vec<ResolvedDataset>,
     /// The export dataset that is written.
-    pub target: String,
-    /// The source's table when the job was created.
-    pub source_table: TableName,
-    /// The target's table when the job was created.
-    pub target_table: TableName,
-    /// The merge policy's id.
-    pub merge_policy: String,
-    /// Its version.
-    pub merge_policy_version: u32,
+    pub target: ResolvedDataset,
+    /// The merge policy, as it stood.
+    pub merge_policy: MergePolicy,
     /// Which fields.
     pub projection: Projection,
     /// Which profiles.
-    pub filter: MembershipFilter,
+    pub filter: ProfileFilter,
+    /// Which events go along; `None` = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventList>,
     /// One batch, or one for each segment entry.
     pub batches: Vec<BatchId>,
     /// Whether the batches are one for each segment entry.
     pub segment_per_batch: bool,
+}
+
+impl Resolved {
+    /// Whether event datasets take part: for the events themselves, or for the profiles that have nothing else.
+    pub fn reads_events(&self) -> bool {
+        self.sources.iter().any(|source| source.kind == DatasetKind::Event)
+    }
+}
+
+/// A dataset as it was when the job was created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedDataset {
+    /// Its id.
+    pub id: String,
+    /// What it is for.
+    pub kind: DatasetKind,
+    /// Its table.
+    pub table: TableName,
 }
 
 /// The shape of a planned job's work.

@@ -18,4 +18,5 @@ pub mod request;
 pub mod schema;
 pub mod state;
 pub mod tenant;
+pub mod union;
 pub mod validation;

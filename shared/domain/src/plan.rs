@@ -1,16 +1,19 @@
 //! What a job reads and writes, settled once: the plan, and the lists of files that its parts bring forth.
 
 use crate::fields::Projection;
-use crate::filter::MembershipFilter;
+use crate::filter::{EventList, ProfileFilter};
 use crate::id::{BatchId, JobId};
-use crate::registry::ColumnNames;
+use crate::registry::{ColumnNames, DatasetKind, MergePolicy};
 use crate::schema::Schema;
 use crate::tenant::Tenant;
+use crate::validation::MergeNeeds;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The plan format that this release writes. Plans of this and of the previous release are understood.
 pub const PLAN_VERSION: u32 = 1;
+/// Most rows that are merged in one part: what is known of each of them is held in memory, some 100 bytes a row.
+pub const MAX_MERGED_ROWS: u64 = 4_000_000;
 /// Most data files that one plan may hold.
 pub const MAX_PLANNED_FILES: usize = 100_000;
 
@@ -53,24 +56,32 @@ pub struct Plan {
     pub tenant: Tenant,
     /// The job.
     pub job_id: JobId,
-    /// Where the rows come from.
-    pub source: PlannedSource,
+    /// Where the rows come from: profile datasets in the order in which they win ties, then event datasets.
+    pub sources: Vec<PlannedSource>,
     /// Where they go.
     pub target: PlannedTarget,
+    /// How the fragments of a profile become one row.
+    pub merge_policy: MergePolicy,
     /// Which fields.
     pub projection: Projection,
     /// Which profiles.
-    pub filter: MembershipFilter,
-    /// The batches, in request order; exactly one unless `segmentPerBatch`.
+    pub filter: ProfileFilter,
+    /// Which events go along; `None` = none.
+    pub events: Option<EventList>,
+    /// The batches: exactly one, or one for each segment entry in request order.
     pub batches: Vec<BatchId>,
+    /// Whether the batches are one for each segment entry.
+    pub segment_per_batch: bool,
     /// The units of work: disjoint, and together all of the pinned snapshot. Numbered by position.
     pub parts: Vec<PlannedPart>,
 }
 
-/// The profile dataset that a plan reads.
+/// A dataset that a plan reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedSource {
+    /// Fragments or events.
+    pub kind: DatasetKind,
     /// Table and snapshot.
     pub pin: Pin,
     /// The schema at the pinned snapshot; files are read by its field ids.
@@ -102,14 +113,41 @@ pub struct PlannedTarget {
 /// One unit of work: 5–30 s of a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedPart {
-    /// The data files, or ranges of them.
+    /// The data files, or ranges of them, by source and then by location.
     pub files: Vec<DataFile>,
+    /// The delete files that some of them name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<DeleteFile>,
+    /// Which of the profiles in the files are meant; `None` = all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 impl PlannedPart {
     /// Planned bytes: what progress is counted in. At least 1, so that a part always weighs something.
     pub fn weight(&self) -> u64 {
-        self.files.iter().map(DataFile::weight).sum::<u64>().max(1)
+        let bytes: u64 = self.files.iter().map(DataFile::weight).sum();
+        (bytes / u64::from(self.slice.map_or(1, |slice| slice.modulus)).max(1)).max(1)
+    }
+}
+
+/// Some of the profiles of files: those whose Iceberg hash, once divided by the number of buckets, leaves this remainder. A
+/// bucket of N that is cut in k is so the same as k buckets of k·N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slice {
+    /// N: the buckets that the table has.
+    pub buckets: u32,
+    /// k: how many slices a bucket is cut in.
+    pub modulus: u32,
+    /// Which of them, below k.
+    pub remainder: u32,
+}
+
+impl Slice {
+    /// Whether a profile of that (non-negative) Iceberg hash is meant.
+    pub fn holds(&self, hash: u32) -> bool {
+        hash / self.buckets.max(1) % self.modulus.max(1) == self.remainder
     }
 }
 
@@ -117,6 +155,9 @@ impl PlannedPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DataFile {
+    /// The position of its dataset among the plan's sources.
+    #[serde(default)]
+    pub source: usize,
     /// `s3://bucket/key`.
     pub location: String,
     /// File size in bytes.
@@ -131,6 +172,43 @@ pub struct DataFile {
     /// Byte offsets at which row groups start, where the table's metadata tells them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub split_offsets: Vec<u64>,
+    /// The delete files that apply to it, by position among those of the part (of the table, before parts are composed).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<usize>,
+}
+
+/// A delete file of an input table. Which data files it applies to stands with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeleteFile {
+    /// `s3://bucket/key`.
+    pub location: String,
+    /// File size in bytes.
+    pub bytes: u64,
+    /// What its rows say.
+    pub kind: DeleteKind,
+}
+
+/// What the rows of a delete file say.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum DeleteKind {
+    /// Which row of which data file is gone.
+    Position,
+    /// Rows with these values are gone; null equals null.
+    Equality {
+        /// The columns that are compared, by field id.
+        field_ids: Vec<i32>,
+    },
+}
+
+/// The live files of a table at one snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableFiles {
+    /// The data files.
+    pub data: Vec<DataFile>,
+    /// The delete files that some of them name by position here.
+    pub deletes: Vec<DeleteFile>,
 }
 
 impl DataFile {
@@ -182,6 +260,9 @@ pub struct Counts {
     pub by_namespace: BTreeMap<String, u64>,
     /// Profiles left out for having more than 50 identities.
     pub too_many_identities: u64,
+    /// Profiles left out for having events and no fragment. Counted where a job reads event datasets.
+    #[serde(default)]
+    pub empty_profiles: u64,
 }
 
 impl Counts {
@@ -190,6 +271,7 @@ impl Counts {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.too_many_identities += other.too_many_identities;
+        self.empty_profiles += other.empty_profiles;
         for (namespace, count) in &other.by_namespace {
             *self.by_namespace.entry(namespace.clone()).or_default() += count;
         }
@@ -204,35 +286,71 @@ pub fn part_file(part: u32, attempt: u32, owner: &str, batch: &BatchId, sequence
     format!("batchId={batch}/{part:05}-{attempt}-{owner}-{sequence:03}.parquet")
 }
 
-/// Groups data files into parts.
+/// Groups the files of a plan's sources, in their order, into parts.
 ///
-/// With unique profiles a part is any run of files of about `target_bytes`; a file that is larger is cut where its row
-/// groups start. Otherwise a part is a bucket, so that all fragments of a profile meet in one part (I7).
-pub fn compose_parts(mut files: Vec<DataFile>, unique_profiles: bool, target_bytes: u64) -> Vec<PlannedPart> {
-    files.sort_by(|a, b| (a.bucket, &a.location).cmp(&(b.bucket, &b.location)));
-    if !unique_profiles {
-        let mut buckets: BTreeMap<Option<u32>, PlannedPart> = BTreeMap::new();
-        for file in files {
-            buckets.entry(file.bucket).or_default().files.push(file);
+/// Where every row is a profile of its own a part is any run of files of about `target_bytes`; a file that is larger is
+/// cut where its row groups start. Otherwise a part is a bucket of all sources, so that all fragments and events of a
+/// profile meet in one part (I7); one with more than [`MAX_MERGED_ROWS`] is read by several parts, each for a slice of its
+/// profiles.
+pub fn compose_parts(tables: Vec<TableFiles>, needs: MergeNeeds, target_bytes: u64) -> Vec<PlannedPart> {
+    let mut files = Vec::new();
+    let mut deletes = Vec::new();
+    for (source, table) in tables.into_iter().enumerate() {
+        let before = deletes.len();
+        deletes.extend(table.deletes);
+        files.extend(table.data.into_iter().map(|file| {
+            let named = file.deletes.iter().map(|at| before + at).collect();
+            DataFile { source, deletes: named, ..file }
+        }));
+    }
+    files.sort_by(|a, b| (a.bucket, a.source, &a.location).cmp(&(b.bucket, b.source, &b.location)));
+    let mut groups: Vec<Vec<DataFile>> = Vec::new();
+    let MergeNeeds::Buckets(buckets) = needs else {
+        let mut open_bytes = 0;
+        for piece in files.into_iter().flat_map(|f| cut(f, target_bytes)) {
+            let weight = piece.weight();
+            match groups.last_mut().filter(|_| open_bytes + weight <= target_bytes) {
+                Some(open) => open.push(piece),
+                None => {
+                    open_bytes = 0;
+                    groups.push(vec![piece]);
+                }
+            }
+            open_bytes += weight;
         }
-        return buckets.into_values().collect();
-    }
-    let mut parts = Vec::new();
-    let mut open = PlannedPart::default();
-    let mut open_bytes = 0;
-    for piece in files.into_iter().flat_map(|f| cut(f, target_bytes)) {
-        let weight = piece.weight();
-        if !open.files.is_empty() && open_bytes + weight > target_bytes {
-            parts.push(std::mem::take(&mut open));
-            open_bytes = 0;
+        return groups.into_iter().map(|files| part_of(files, &deletes)).collect();
+    };
+    for file in files {
+        match groups.last_mut().filter(|open| open.last().is_some_and(|last| last.bucket == file.bucket)) {
+            Some(open) => open.push(file),
+            None => groups.push(vec![file]),
         }
-        open_bytes += weight;
-        open.files.push(piece);
     }
-    if !open.files.is_empty() {
-        parts.push(open);
+    groups.into_iter().flat_map(|files| sliced(part_of(files, &deletes), buckets)).collect()
+}
+
+/// The part, or slices of it that each hold no more rows than can be merged at a time.
+fn sliced(part: PlannedPart, buckets: u32) -> Vec<PlannedPart> {
+    let rows: u64 = part.files.iter().map(|f| f.rows).sum();
+    let modulus = rows.div_ceil(MAX_MERGED_ROWS).next_power_of_two().min(1 << 16) as u32;
+    if modulus <= 1 {
+        return vec![part];
     }
-    parts
+    let slice = |remainder| Slice { buckets, modulus, remainder };
+    (0..modulus).map(|n| PlannedPart { slice: Some(slice(n)), ..part.clone() }).collect()
+}
+
+/// A part of these files, with the delete files that they name.
+fn part_of(mut files: Vec<DataFile>, deletes: &[DeleteFile]) -> PlannedPart {
+    let mut known = BTreeMap::new();
+    let mut own = Vec::new();
+    for at in files.iter_mut().flat_map(|f| &mut f.deletes) {
+        *at = *known.entry(*at).or_insert_with(|| {
+            own.push(deletes[*at].clone());
+            own.len() - 1
+        });
+    }
+    PlannedPart { files, deletes: own, slice: None }
 }
 
 /// Cuts a file into ranges of whole row groups of about `target_bytes` each.
@@ -259,7 +377,41 @@ mod tests {
 
     fn file(n: usize, bytes: u64, bucket: Option<u32>, groups: u64) -> DataFile {
         let split_offsets = (0..groups).map(|g| 4 + g * (bytes.max(groups) - 4) / groups.max(1)).collect();
-        DataFile { location: format!("s3://b/{n:04}"), bytes, rows: bytes, bucket, range: None, split_offsets }
+        DataFile { bytes, rows: bytes, bucket, split_offsets, ..data_file(&format!("s3://b/{n:04}")) }
+    }
+
+    fn data_file(location: &str) -> DataFile {
+        let (location, split_offsets, deletes) = (location.to_owned(), Vec::new(), Vec::new());
+        DataFile { source: 0, location, bytes: 0, rows: 0, bucket: None, range: None, split_offsets, deletes }
+    }
+
+    fn table(data: Vec<DataFile>) -> TableFiles {
+        TableFiles { data, deletes: Vec::new() }
+    }
+
+    #[test]
+    fn a_part_has_the_delete_files_that_its_files_name_and_no_others() {
+        let delete = |name: &str| DeleteFile { location: name.into(), bytes: 1, kind: DeleteKind::Position };
+        let named = |location: &str, bucket, deletes| DataFile { bucket: Some(bucket), deletes, ..data_file(location) };
+        let first =
+            TableFiles { data: vec![named("a", 0, vec![0]), named("b", 1, vec![])], deletes: vec![delete("x")] };
+        let second = TableFiles {
+            data: vec![named("c", 0, vec![1, 0]), named("d", 1, vec![1])],
+            deletes: vec![delete("y"), delete("z")],
+        };
+        let shown: Vec<_> = compose_parts(vec![first, second], MergeNeeds::Buckets(2), 1)
+            .iter()
+            .map(|part| {
+                let locations =
+                    |file: &DataFile| file.deletes.iter().map(|at| part.deletes[*at].location.clone()).collect();
+                part.files.iter().map(|f| (f.source, f.location.clone(), locations(f))).collect::<Vec<(_, _, Vec<_>)>>()
+            })
+            .collect();
+        let file = |source, location: &str, deletes: &[&str]| {
+            (source, location.to_owned(), deletes.iter().map(|d| (*d).to_owned()).collect())
+        };
+        let expected = [[file(0, "a", &["x"]), file(1, "c", &["z", "y"])], [file(0, "b", &[]), file(1, "d", &["z"])]];
+        assert_eq!(shown, expected);
     }
 
     proptest! {
@@ -272,7 +424,7 @@ mod tests {
         ) {
             let files: Vec<_> =
                 sizes.iter().enumerate().map(|(n, (bytes, bucket, groups))| file(n, *bytes, Some(*bucket), *groups)).collect();
-            let parts = compose_parts(files.clone(), unique, target);
+            let parts = compose_parts(vec![table(files.clone())], if unique { MergeNeeds::Nothing } else { MergeNeeds::Buckets(4) }, target);
             for whole in &files {
                 let mut pieces: Vec<_> = parts
                     .iter()
@@ -296,7 +448,8 @@ mod tests {
         #[test]
         fn a_bucket_lies_in_one_part(buckets in prop::collection::vec(0u32..5, 1..30), target in 1u64..500) {
             let files: Vec<_> = buckets.iter().enumerate().map(|(n, b)| file(n, 100, Some(*b), 3)).collect();
-            let parts = compose_parts(files, false, target);
+            let (first, second) = files.split_at(files.len() / 2);
+            let parts = compose_parts(vec![table(first.to_vec()), table(second.to_vec())], MergeNeeds::Buckets(5), target);
             let mut seen = std::collections::BTreeSet::new();
             for part in &parts {
                 let of_part: std::collections::BTreeSet<_> = part.files.iter().map(|f| f.bucket).collect();
@@ -309,13 +462,31 @@ mod tests {
     #[test]
     fn a_large_file_is_cut_where_row_groups_start() {
         let whole = DataFile { split_offsets: vec![4, 100, 200, 300], ..file(0, 400, None, 1) };
-        let ranges: Vec<_> = compose_parts(vec![whole], true, 150).iter().map(|p| p.files[0].range).collect();
+        let ranges: Vec<_> = compose_parts(vec![table(vec![whole])], MergeNeeds::Nothing, 150)
+            .iter()
+            .map(|p| p.files[0].range)
+            .collect();
         assert_eq!(ranges, [Some((0, 200)), Some((200, 400))]);
     }
 
     #[test]
+    fn a_bucket_of_too_many_rows_is_sliced_so_that_every_profile_lies_in_one_slice() {
+        let big = DataFile { bucket: Some(1), bytes: 900, rows: 2 * MAX_MERGED_ROWS + 1, ..data_file("a") };
+        let small = DataFile { bucket: Some(0), bytes: 900, rows: MAX_MERGED_ROWS, ..data_file("b") };
+        let parts = compose_parts(vec![table(vec![big, small])], MergeNeeds::Buckets(16), 1);
+        assert_eq!(parts.iter().map(|p| p.slice.is_some()).collect::<Vec<_>>(), [false, true, true, true, true]);
+        assert_eq!(parts.iter().map(PlannedPart::weight).collect::<Vec<_>>(), [900, 225, 225, 225, 225]);
+        for bucket_of_64 in 0..4u32 {
+            let hash = (7 * 4 + bucket_of_64) * 16 + 1;
+            let holding: Vec<_> = parts.iter().filter_map(|p| p.slice).filter(|s| s.holds(hash)).collect();
+            assert_eq!(holding.len(), 1);
+            assert_eq!(holding[0].remainder, bucket_of_64);
+        }
+    }
+
+    #[test]
     fn an_empty_table_has_no_parts_and_a_part_always_weighs_something() {
-        assert!(compose_parts(Vec::new(), true, 100).is_empty());
+        assert!(compose_parts(vec![table(Vec::new())], MergeNeeds::Nothing, 100).is_empty());
         assert_eq!(PlannedPart::default().weight(), 1);
     }
 }

@@ -78,6 +78,8 @@ pub struct ColumnNames {
     pub identity_map: String,
     /// Memberships by namespace and segment id.
     pub segment_membership: String,
+    /// When an event happened; event datasets only.
+    pub timestamp: String,
 }
 
 impl Default for ColumnNames {
@@ -87,6 +89,7 @@ impl Default for ColumnNames {
             ingest_time: "ingestTime".into(),
             identity_map: "identityMap".into(),
             segment_membership: "segmentMembership".into(),
+            timestamp: "timestamp".into(),
         }
     }
 }
@@ -100,6 +103,7 @@ impl ColumnNames {
             ("ingestTime", &self.ingest_time),
             ("identityMap", &self.identity_map),
             ("segmentMembership", &self.segment_membership),
+            ("timestamp", &self.timestamp),
         ];
         match pairs.iter().find(|(standard, _)| *standard == name) {
             Some((_, own)) => Some(own),

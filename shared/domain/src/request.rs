@@ -1,7 +1,7 @@
 //! Reading the create request: types, values and limits, each violation with its JSON path.
 
 use crate::fields::Projection;
-use crate::filter::{MembershipFilter, MembershipStatus, SegmentEntry, Window};
+use crate::filter::{EventList, MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use crate::instant::Micros;
 use crate::problem::{Code, Violation};
 use serde_json::{Map, Value};
@@ -26,14 +26,10 @@ pub struct CreateRequest {
     pub projection: Projection,
     /// `mergePolicy`, where it names one.
     pub merge_policy: Option<(String, Option<u32>)>,
-    /// `filter.segments` and `filter.segmentQualificationTime`.
-    pub filter: MembershipFilter,
-    /// `filter.fromIngestTimestamp`.
-    pub from_ingest: Option<Micros>,
-    /// `filter.emptyProfiles`.
-    pub empty_profiles: bool,
-    /// Whether `additionalFields.eventList` is there.
-    pub events: bool,
+    /// `filter`.
+    pub filter: ProfileFilter,
+    /// `additionalFields.eventList`, where it is there.
+    pub events: Option<EventList>,
     /// `evaluationInfo.segmentation`.
     pub segmentation: bool,
     /// What the job shows again, as it was sent.
@@ -54,9 +50,7 @@ pub fn read(body: &Value, found: &mut Vec<Violation>) -> CreateRequest {
     request.merge_policy = read_policy(&root, found);
     read_filter(&root.object("filter", found), &mut request, found);
     let additional = root.object("additionalFields", found);
-    let events = additional.object("eventList", found);
-    request.events = events.object.is_some();
-    read_events(&events, found);
+    request.events = read_events(&additional.object("eventList", found), request.filter.updated_after, found);
     request.segmentation = root.object("evaluationInfo", found).flag("segmentation", found);
     for name in ECHOED {
         if let Some(value) = properties.get(name).filter(|v| !v.is_null()) {
@@ -142,8 +136,8 @@ fn read_filter(filter: &At<'_>, request: &mut CreateRequest, found: &mut Vec<Vio
         found.push(Violation::at(&filter.at("segmentQualificationTime"), Code::ReversedWindow, what));
     }
     request.filter.window = Window { start, end };
-    request.from_ingest = filter.time("fromIngestTimestamp", found);
-    request.empty_profiles = filter.flag("emptyProfiles", found);
+    request.filter.updated_after = filter.time("fromIngestTimestamp", found);
+    request.filter.empty_profiles = filter.flag("emptyProfiles", found);
 }
 
 fn read_segment(entry: &At<'_>, found: &mut Vec<Violation>) -> Option<SegmentEntry> {
@@ -173,11 +167,18 @@ fn read_segment(entry: &At<'_>, found: &mut Vec<Violation>) -> Option<SegmentEnt
     id.map(|id| SegmentEntry::new(id, namespace, &asked))
 }
 
-fn read_events(events: &At<'_>, found: &mut Vec<Violation>) {
-    events.string("fields", found);
+/// Profiles' own lower end holds for their events too, unless the list has one of its own.
+fn read_events(events: &At<'_>, updated_after: Option<Micros>, found: &mut Vec<Violation>) -> Option<EventList> {
+    let projection = Projection::parse(events.string("fields", found).unwrap_or_default());
     let filter = events.object("filter", found);
-    filter.time("fromIngestTimestamp", found);
-    filter.time("toIngestTimestamp", found);
+    let (after, before) = (filter.time("fromIngestTimestamp", found), filter.time("toIngestTimestamp", found));
+    if let (Some(after), Some(before)) = (after, before)
+        && after > before
+    {
+        let what = "fromIngestTimestamp must not be after toIngestTimestamp.";
+        found.push(Violation::at(&events.at("filter"), Code::ReversedWindow, what));
+    }
+    events.object.map(|_| EventList { projection, after: after.or(updated_after), before })
 }
 
 /// An object of the body, or its absence, and where it stands. A null property is an absent one.

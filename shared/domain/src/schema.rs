@@ -78,6 +78,11 @@ impl Schema {
         self.fields.iter().find(|f| f.name == name)
     }
 
+    /// Gives every field an id, in Iceberg's order: all names of a level before what lies below them.
+    pub fn number(&mut self) {
+        number_fields(&mut self.fields, &mut 0);
+    }
+
     /// Whether a dot path names something here. A path goes through struct fields by name, through a list to its
     /// element without a step of its own, and through a map by any key.
     pub fn has_path<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> bool {
@@ -94,7 +99,66 @@ impl Schema {
     }
 }
 
+fn number_fields(fields: &mut [Field], last: &mut i32) {
+    for field in fields.iter_mut() {
+        *last += 1;
+        field.id = *last;
+    }
+    for field in fields {
+        number_kind(&mut field.kind, last);
+    }
+}
+
+fn number_kind(kind: &mut Kind, last: &mut i32) {
+    match kind {
+        Kind::Primitive(_) => {}
+        Kind::Nested(Nested::Struct { fields }) => number_fields(fields, last),
+        Kind::Nested(Nested::List { element_id, element, .. }) => {
+            *last += 1;
+            *element_id = *last;
+            number_kind(element, last);
+        }
+        Kind::Nested(Nested::Map { key_id, key, value_id, value, .. }) => {
+            (*key_id, *value_id) = (*last + 1, *last + 2);
+            *last += 2;
+            number_kind(key, last);
+            number_kind(value, last);
+        }
+    }
+}
+
 impl Kind {
+    /// An array of a type, elements optional, not numbered yet.
+    pub fn list_of(element: Kind) -> Kind {
+        Kind::Nested(Nested::List { element_id: 0, element_required: false, element: Box::new(element) })
+    }
+
+    /// A map of types, values optional, not numbered yet.
+    pub fn map_of(key: Kind, value: Kind) -> Kind {
+        let (key, value) = (Box::new(key), Box::new(value));
+        Kind::Nested(Nested::Map { key_id: 0, key, value_id: 0, value_required: false, value })
+    }
+
+    /// Precision and scale of a decimal of at most 38 digits.
+    pub fn decimal(&self) -> Option<(u32, u32)> {
+        let Kind::Primitive(name) = self else { return None };
+        let inner = name.strip_prefix("decimal(")?.strip_suffix(')')?;
+        let (precision, scale) = inner.split_once(',')?;
+        let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
+        (1..=38).contains(&precision).then_some(())?;
+        (scale <= precision).then_some((precision, scale))
+    }
+
+    /// The type in few words: `string`, `a struct`, `a list`, `a map`.
+    pub fn describe(&self) -> &str {
+        match self {
+            Kind::Primitive(name) => name,
+            Kind::Nested(Nested::Struct { .. }) => "a struct",
+            Kind::Nested(Nested::List { .. }) => "a list",
+            Kind::Nested(Nested::Map { .. }) => "a map",
+        }
+    }
+
     /// What a further step of a path names below this type.
     pub fn child(&self, step: &str) -> Option<&Kind> {
         match self {

@@ -1,10 +1,14 @@
 //! Judging a create request against the registry: what can be known at POST is a 400, never a FAILED job.
 
+mod datasets;
+
+pub use datasets::{MergeNeeds, merge_fitness, source_fitness, sources, target_fitness};
+
 use crate::fields::{MAX_PATH_CHARS, MAX_PATH_DEPTH, MAX_PATHS, Projection};
 use crate::id::BatchId;
-use crate::job::Resolved;
+use crate::job::{Resolved, ResolvedDataset};
 use crate::problem::{Code, Problem, Violation};
-use crate::registry::{AttributeMerge, ColumnNames, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
+use crate::registry::{ColumnNames, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
 use crate::request::{self, CreateRequest};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -23,7 +27,10 @@ pub fn judge(body: &Value, registry: &Registry, draw: impl FnMut() -> BatchId) -
     let mut found = Vec::new();
     let request = request::read(body, &mut found);
     let resolved = resolve(&request, registry, draw, &mut found);
-    not_yet(&request, &mut found);
+    if request.segmentation {
+        let what = "the evaluation of segments as part of the job is planned, and not implemented yet; leave it out.";
+        found.push(Violation::at("evaluationInfo.segmentation", Code::NotImplemented, what));
+    }
     match resolved {
         Some(resolved) if found.is_empty() => Ok(Accepted { echo: request.echo, resolved }),
         _ => Err(Problem::invalid(found)),
@@ -37,26 +44,35 @@ fn resolve(
     found: &mut Vec<Violation>,
 ) -> Option<Resolved> {
     let target = find_target(request, registry, found);
-    let source = find_source(registry, found);
-    judge_paths(request, source, found);
     judge_segments(request, registry, found);
     if request.segment_per_batch && request.filter.segments.is_empty() {
         let what = "needs filter.segments: there is one batch for each of its entries.";
         found.push(Violation::at("destination.segmentPerBatch", Code::InvalidValue, what));
     }
-    let policy = find_policy(request, registry, found)?;
-    judge_precedence(&policy, source, found);
-    let (source, target) = (source?, target?);
+    let policy = find_policy(request, registry, found);
+    let with_events = request.events.is_some() || request.filter.empty_profiles;
+    // Without a policy of its own the paths are judged all the same.
+    let judged = policy.clone().unwrap_or_else(MergePolicy::built_in);
+    let sources = sources(registry, &judged, with_events);
+    judge_sources(request, &sources, found);
+    judge_paths("fields", &request.projection, DatasetKind::Profile, &sources, found);
+    if let Some(events) = &request.events {
+        judge_paths("additionalFields.eventList.fields", &events.projection, DatasetKind::Event, &sources, found);
+    }
+    let (policy, target) = (policy?, target?);
     let batches = if request.segment_per_batch { request.filter.segments.len() } else { 1 };
+    let resolved = |dataset: &Dataset| ResolvedDataset {
+        id: dataset.id.clone(),
+        kind: dataset.kind,
+        table: dataset.table.clone(),
+    };
     Some(Resolved {
-        source: source.id.clone(),
-        target: target.id.clone(),
-        source_table: source.table.clone(),
-        target_table: target.table.clone(),
-        merge_policy: policy.id,
-        merge_policy_version: policy.version,
+        sources: sources.into_iter().map(resolved).collect(),
+        target: resolved(target),
+        merge_policy: policy,
         projection: request.projection.clone(),
         filter: request.filter.clone(),
+        events: request.events.clone(),
         batches: std::iter::repeat_with(draw).take(batches).collect(),
         segment_per_batch: request.segment_per_batch,
     })
@@ -79,81 +95,56 @@ fn find_target<'r>(request: &CreateRequest, registry: &'r Registry, found: &mut 
     Some(dataset)
 }
 
-/// Whether an export dataset's table can take a job's snapshot; else the sentence that says what to do.
-pub fn target_fitness(copy: Option<&TableCopy>) -> Result<(), String> {
-    let Some(copy) = copy else {
-        return Err("the dataset's table has not been looked at; run `admin registry apply`.".into());
-    };
-    judge_format(copy)?;
-    if copy.batch_spec_id.is_none() {
-        return Err("the dataset's table has no partition spec that is identity on batchId alone; add it again.".into());
+fn judge_sources(request: &CreateRequest, sources: &[&Dataset], found: &mut Vec<Violation>) {
+    let none_of = |kind| !sources.iter().any(|d| d.kind == kind);
+    if none_of(DatasetKind::Profile) {
+        let what = "there is no profile dataset to export from: the sandbox has none, or the merge policy lists none \
+                    of them; register one with `admin registry apply`.";
+        found.push(Violation::at("schema.name", Code::DatasetUnfit, what));
     }
-    Ok(())
-}
-
-/// Whether a profile dataset's table can be read as the semantics require; else the sentence that says what to do.
-pub fn source_fitness(dataset: &Dataset, copy: Option<&TableCopy>) -> Result<(), String> {
-    let Some(copy) = copy else {
-        return Err(format!("the profile dataset {} has not been looked at; run `admin registry apply`.", dataset.id));
-    };
-    judge_format(copy)?;
-    if !copy.delete_kinds.is_empty() {
-        return Err(format!(
-            "the profile dataset {} has live {} delete files, which are not read yet; compact the table \
-             (rewrite_data_files with delete-file-threshold 1) first.",
-            dataset.id,
-            copy.delete_kinds.join(" and ")
-        ));
+    if request.events.is_some() && none_of(DatasetKind::Event) {
+        let what = "the sandbox has no event dataset; leave it out, or register one with `admin registry apply`.";
+        found.push(Violation::at("additionalFields.eventList", Code::DatasetUnfit, what));
     }
-    if copy.buckets.is_none() && !dataset.unique_profiles {
-        return Err(format!(
-            "the profile dataset {} is neither bucketed by {} nor registered with uniqueProfiles: true; merging needs \
-             buckets.",
-            dataset.id, dataset.columns.profile_id
-        ));
-    }
-    if copy.schema.field(&dataset.columns.profile_id).is_none() {
-        return Err(format!("the profile dataset {} has no column {}.", dataset.id, dataset.columns.profile_id));
-    }
-    Ok(())
-}
-
-fn judge_format(copy: &TableCopy) -> Result<(), String> {
-    match copy.format_version {
-        2 => Ok(()),
-        other => Err(format!("the table has Iceberg format version {other}; version 2 is supported.")),
-    }
-}
-
-fn find_source<'r>(registry: &'r Registry, found: &mut Vec<Violation>) -> Option<&'r Dataset> {
-    let profiles: Vec<_> = registry.of_kind(DatasetKind::Profile).collect();
-    match profiles[..] {
-        [] => {
-            let what = "the sandbox has no profile dataset; register one with `admin registry apply`.";
-            found.push(Violation::at("schema.name", Code::DatasetUnfit, what));
-            None
-        }
-        [only] => {
-            if let Err(what) = source_fitness(only, only.copy.as_ref()) {
-                found.push(Violation::at("schema.name", Code::DatasetUnfit, what));
-            }
-            Some(only)
-        }
-        [first, ..] => {
-            let what = "merging several profile datasets is not implemented yet; the sandbox must have one.";
-            found.push(Violation::at("schema.name", Code::NotImplemented, what));
-            Some(first)
+    let before = found.len();
+    for dataset in sources {
+        if let Err(what) = source_fitness(dataset, dataset.copy.as_ref()) {
+            found.push(Violation::at(path_of(dataset.kind, request), Code::DatasetUnfit, what));
         }
     }
+    let with_times = request.filter.updated_after.is_some();
+    if found.len() == before
+        && let Err((dataset, what)) = merge_fitness(sources, with_times)
+    {
+        found.push(Violation::at(path_of(dataset.kind, request), Code::DatasetUnfit, what));
+    }
 }
 
-fn judge_paths(request: &CreateRequest, source: Option<&Dataset>, found: &mut Vec<Violation>) {
-    let paths = &request.projection.paths;
+/// The property of a request that brings a kind of dataset into the export.
+fn path_of(kind: DatasetKind, request: &CreateRequest) -> &'static str {
+    match kind {
+        DatasetKind::Event if request.events.is_some() => "additionalFields.eventList",
+        DatasetKind::Event => "filter.emptyProfiles",
+        DatasetKind::Profile | DatasetKind::Export => "schema.name",
+    }
+}
+
+fn judge_paths(
+    property: &str,
+    projection: &Projection,
+    kind: DatasetKind,
+    sources: &[&Dataset],
+    found: &mut Vec<Violation>,
+) {
+    let paths = &projection.paths;
     if paths.len() > MAX_PATHS {
         let what = format!("names {} paths; at most {MAX_PATHS} are allowed.", paths.len());
-        found.push(Violation::at("fields", Code::LimitExceeded, what));
+        found.push(Violation::at(property, Code::LimitExceeded, what));
         return;
     }
+    let tables: Vec<_> =
+        sources.iter().filter(|d| d.kind == kind).filter_map(|d| Some((&d.columns, d.copy.as_ref()?))).collect();
+    let schema = if kind == DatasetKind::Event { "event" } else { "profile" };
     for path in paths {
         let text = path.join(".");
         if text.chars().count() > MAX_PATH_CHARS || path.len() > MAX_PATH_DEPTH {
@@ -161,18 +152,17 @@ fn judge_paths(request: &CreateRequest, source: Option<&Dataset>, found: &mut Ve
             let what = format!(
                 "the path {start}… is longer than {MAX_PATH_CHARS} characters or deeper than {MAX_PATH_DEPTH} steps."
             );
-            found.push(Violation::at("fields", Code::LimitExceeded, what));
-        } else if let Some((source, copy)) = source.and_then(|s| Some((s, s.copy.as_ref()?)))
-            && !names_something(path, &source.columns, copy)
-        {
-            found.push(Violation::at("fields", Code::UnknownPath, format!("the profile schema has no path {text}.")));
+            found.push(Violation::at(property, Code::LimitExceeded, what));
+        } else if !tables.is_empty() && !tables.iter().any(|(columns, copy)| names_something(path, columns, copy)) {
+            found.push(Violation::at(property, Code::UnknownPath, format!("the {schema} schema has no path {text}.")));
         }
     }
 }
 
-/// The first path of a projection that names nothing in a source table.
-pub fn unknown_path(projection: &Projection, columns: &ColumnNames, copy: &TableCopy) -> Option<String> {
-    projection.paths.iter().find(|path| !names_something(path, columns, copy)).map(|path| path.join("."))
+/// The first path of a projection that names something in none of the tables, where there are any.
+pub fn unknown_path(projection: &Projection, tables: &[(&ColumnNames, &TableCopy)]) -> Option<String> {
+    let known = |path: &Vec<String>| tables.iter().any(|(columns, copy)| names_something(path, columns, copy));
+    projection.paths.iter().find(|path| !known(path)).map(|path| path.join("."))
 }
 
 /// Whether an export path names something in a source table, whose own names for our columns may differ.
@@ -228,28 +218,5 @@ fn find_policy(request: &CreateRequest, registry: &Registry, found: &mut Vec<Vio
             policy
         }
         _ => Some(default),
-    }
-}
-
-fn judge_precedence(policy: &MergePolicy, source: Option<&Dataset>, found: &mut Vec<Violation>) {
-    if let (AttributeMerge::DataSetPrecedence { order }, Some(source)) = (&policy.attribute_merge, source)
-        && !order.contains(&source.id)
-    {
-        let what = "the policy's order leaves out the sandbox's profile dataset; that is not implemented yet.";
-        found.push(Violation::at("mergePolicy.id", Code::NotImplemented, what));
-    }
-}
-
-/// What is specified and comes with a later release: an honest 501, never a wrong result.
-fn not_yet(request: &CreateRequest, found: &mut Vec<Violation>) {
-    let asked = [
-        (request.segment_per_batch, "destination.segmentPerBatch", "one batch for each segment"),
-        (request.from_ingest.is_some(), "filter.fromIngestTimestamp", "the filter by ingestion time"),
-        (request.empty_profiles, "filter.emptyProfiles", "the export of profiles that have only events"),
-        (request.events, "additionalFields.eventList", "the export of events"),
-        (request.segmentation, "evaluationInfo.segmentation", "the evaluation of segments as part of the job"),
-    ];
-    for (_, path, what) in asked.into_iter().filter(|(asked, ..)| *asked) {
-        found.push(Violation::at(path, Code::NotImplemented, format!("{what} is not implemented yet; leave it out.")));
     }
 }

@@ -2,8 +2,9 @@
 
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{CancelVerdict, Echo, Job, JobRecord, Progress, Resolved, Work, render};
+use domain::job::{CancelVerdict, Echo, Job, JobRecord, Progress, Resolved, ResolvedDataset, Work, render};
 use domain::plan::{Counts, Pin, TableName};
+use domain::registry::{DatasetKind, MergePolicy};
 use domain::state::{ShownStatus, State};
 use domain::tenant::Tenant;
 use proptest::prelude::*;
@@ -11,14 +12,12 @@ use proptest::prelude::*;
 fn job() -> Job {
     let table = TableName { database: "d".into(), table: "t".into() };
     let resolved = Resolved {
-        source: "p".into(),
-        target: "e".into(),
-        source_table: table.clone(),
-        target_table: table,
-        merge_policy: "m".into(),
-        merge_policy_version: 1,
+        sources: vec![ResolvedDataset { id: "p".into(), kind: DatasetKind::Profile, table: table.clone() }],
+        target: ResolvedDataset { id: "e".into(), kind: DatasetKind::Export, table },
+        merge_policy: MergePolicy::built_in(),
         projection: Default::default(),
         filter: Default::default(),
+        events: None,
         batches: Vec::new(),
         segment_per_batch: false,
     };

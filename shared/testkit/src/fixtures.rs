@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::fields::Projection;
-use domain::filter::{MembershipFilter, SegmentEntry};
+use domain::filter::{ProfileFilter, SegmentEntry};
 use domain::id::{BatchId, ID_EPOCH_MS, JobId};
 use domain::instant::Millis;
-use domain::job::{Echo, Job, Resolved, Work};
+use domain::job::{Echo, Job, Resolved, ResolvedDataset, Work};
 use domain::plan::{Counts, DataFile, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, TableName};
 use domain::registry::{
     AttributeMerge, Client, ColumnNames, Dataset, DatasetKind, Grant, IdentityGraph, MergePolicy, Registry, Segment,
@@ -45,14 +45,12 @@ pub fn job(tenant: &Tenant, n: u64) -> Job {
 /// What the sample job's references stand for.
 pub fn resolved(batch: BatchId) -> Resolved {
     Resolved {
-        source: "profiles".into(),
-        target: "exports".into(),
-        source_table: table("profiles"),
-        target_table: table("exports"),
-        merge_policy: "by-time".into(),
-        merge_policy_version: 1,
+        sources: vec![ResolvedDataset { id: "profiles".into(), kind: DatasetKind::Profile, table: table("profiles") }],
+        target: ResolvedDataset { id: "exports".into(), kind: DatasetKind::Export, table: table("exports") },
+        merge_policy: policy("by-time", 1),
         projection: Projection::parse("profileId,person.name"),
-        filter: MembershipFilter { segments: vec![SegmentEntry::new("gold", "ups", &[])], ..Default::default() },
+        filter: ProfileFilter { segments: vec![SegmentEntry::new("gold", "ups", &[])], ..Default::default() },
+        events: None,
         batches: vec![batch],
         segment_per_batch: false,
     }
@@ -83,23 +81,26 @@ pub fn pin() -> Pin {
 /// A job's plan: this many parts of one file each, 100 bytes a file.
 pub fn plan(job: &Job, parts: u32) -> Plan {
     let file = |n: u32| DataFile {
+        source: 0,
         location: format!("s3://lake/profiles/data/{n:05}.parquet"),
         bytes: 100,
         rows: 10,
         bucket: Some(n),
         range: None,
         split_offsets: Vec::new(),
+        deletes: Vec::new(),
     };
     Plan {
         version: PLAN_VERSION,
         tenant: job.tenant.clone(),
         job_id: job.id,
-        source: PlannedSource {
+        sources: vec![PlannedSource {
+            kind: DatasetKind::Profile,
             pin: pin(),
             schema: profile_schema(),
             columns: ColumnNames::default(),
             unique_profiles: true,
-        },
+        }],
         target: PlannedTarget {
             dataset_id: "exports".into(),
             table: table("exports"),
@@ -108,16 +109,25 @@ pub fn plan(job: &Job, parts: u32) -> Plan {
             spec_id: 0,
             data_prefix: format!("s3://lake/{}exports/data/{}/", job.tenant.object_prefix(), job.id),
         },
+        merge_policy: job.resolved.merge_policy.clone(),
         projection: job.resolved.projection.clone(),
         filter: job.resolved.filter.clone(),
+        events: job.resolved.events.clone(),
         batches: job.resolved.batches.clone(),
-        parts: (0..parts).map(|n| PlannedPart { files: vec![file(n)] }).collect(),
+        segment_per_batch: job.resolved.segment_per_batch,
+        parts: (0..parts).map(|n| PlannedPart { files: vec![file(n)], deletes: Vec::new(), slice: None }).collect(),
     }
 }
 
 /// Counters of some exported rows: 10 bytes and one e-mail address a row, and one profile with too many identities.
 pub fn counts(rows: u64) -> Counts {
-    Counts { rows, bytes: rows * 10, by_namespace: [("email".to_owned(), rows)].into(), too_many_identities: 1 }
+    Counts {
+        rows,
+        bytes: rows * 10,
+        by_namespace: [("email".to_owned(), rows)].into(),
+        too_many_identities: 1,
+        empty_profiles: 0,
+    }
 }
 
 /// What the sample sandbox has registered.
@@ -134,6 +144,22 @@ pub fn registry() -> Registry {
         }],
         strict_namespaces: Vec::new(),
     }
+}
+
+/// What a sandbox has registered that merges: its profiles are in 16 buckets, and so are events of theirs.
+pub fn registry_with_events() -> Registry {
+    let mut registry = registry();
+    registry.datasets.push(event_dataset());
+    for dataset in registry.datasets.iter_mut().filter(|d| d.kind != DatasetKind::Export) {
+        dataset.unique_profiles = false;
+        dataset.copy.as_mut().unwrap().buckets = Some(16);
+    }
+    registry
+}
+
+/// An event dataset.
+pub fn event_dataset() -> Dataset {
+    dataset("events", DatasetKind::Event, "33333333-0000-4000-8000-000000000003".into(), event_schema(), None)
 }
 
 /// A profile dataset without buckets, whose owner promises unique profiles.
@@ -171,6 +197,16 @@ pub fn policy(id: &str, version: u32) -> MergePolicy {
 /// The profile table's schema: the columns that the product needs, a name and a score.
 pub fn profile_schema() -> Schema {
     schema(profile_fields())
+}
+
+/// The event table's schema.
+pub fn event_schema() -> Schema {
+    schema(json!([
+        {"id": 1, "name": "profileId", "required": true, "type": "string"},
+        {"id": 2, "name": "timestamp", "required": true, "type": "timestamptz"},
+        {"id": 3, "name": "ingestTime", "required": true, "type": "timestamptz"},
+        {"id": 4, "name": "eventType", "required": false, "type": "string"},
+    ]))
 }
 
 /// The export table's schema: the profile's fields, all optional, and `batchId`.

@@ -39,6 +39,10 @@ impl CreateJobs for MemoryJobs {
     async fn create(&self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Result<Created, StoreError> {
         self.call("create", |t| t.create(job, key, now))
     }
+
+    async fn first_use(&self, tenant: &Tenant, key: &str, now: Millis) -> Result<Option<FirstUse>, StoreError> {
+        self.call("first_use", |t| t.first_use(tenant, key, now))
+    }
 }
 
 impl ReadJobs for MemoryJobs {

@@ -63,7 +63,7 @@ impl WriteRegistry for MemoryRegistry {
         self.call("put_entry", |s| {
             let registry = s.tenants.entry(tenant.clone()).or_default();
             match entry.clone() {
-                Entry::Dataset(new) => put(&mut registry.datasets, new, |d| d.id.clone()),
+                Entry::Dataset(new) => put(&mut registry.datasets, *new, |d| d.id.clone()),
                 Entry::Policy(new) => put(&mut registry.policies, new, |p| (p.id.clone(), p.version)),
                 Entry::Segment(new) => {
                     put(&mut registry.segments, new, |s| (s.ns.to_ascii_lowercase(), s.id.clone()));

@@ -118,7 +118,7 @@ pub(super) fn shard(tenant: &Tenant, job: JobId, number: u32, total: u32) -> Ite
     let mut item = Key::shard(tenant, job, number).item();
     item.insert("gate".into(), word(&Gate::Open));
     item.insert("total".into(), n(total));
-    for counter in ["done", "weightDone", "rows", "bytes", "tooManyIdentities"] {
+    for counter in ["done", "weightDone", "rows", "bytes", "tooManyIdentities", "emptyProfiles"] {
         item.insert(counter.into(), n(0));
     }
     item
@@ -138,6 +138,7 @@ pub(super) fn read_shard(item: &Item) -> Result<Shard, StoreError> {
             bytes: number(item, "bytes")?,
             by_namespace: by_namespace.collect::<Result<_, StoreError>>()?,
             too_many_identities: number(item, "tooManyIdentities")?,
+            empty_profiles: number(item, "emptyProfiles")?,
         },
     })
 }
@@ -150,6 +151,7 @@ pub(super) fn count(shard: Key, weight: u64, counts: &Counts) -> Change {
         ("rows", counts.rows),
         ("bytes", counts.bytes),
         ("tooManyIdentities", counts.too_many_identities),
+        ("emptyProfiles", counts.empty_profiles),
     ];
     let fixed = fixed.map(|(name, more)| (name.to_owned(), name.to_owned(), more));
     let spaces = (0..).zip(&counts.by_namespace);

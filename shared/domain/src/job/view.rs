@@ -20,7 +20,7 @@ pub fn render(record: &JobRecord) -> Value {
     }
     out.insert("imsOrgId".into(), json!(job.tenant.organization()));
     out.insert("status".into(), json!(status.as_str()));
-    let policy = json!({ "id": job.resolved.merge_policy, "version": job.resolved.merge_policy_version });
+    let policy = json!({ "id": job.resolved.merge_policy.id, "version": job.resolved.merge_policy.version });
     out.insert("mergePolicy".into(), policy);
     out.insert("profileInstanceId".into(), json!(job.echo.profile_instance_id));
     if job.state == State::Failed {
@@ -76,6 +76,9 @@ fn metrics(job: &Job) -> Value {
         out.insert("totalExportedProfileCounter".into(), json!(counts.rows));
         out.insert("exportedProfileByNamespaceCounter".into(), json!(counts.by_namespace));
         out.insert("tooManyIdentitiesCounter".into(), json!(counts.too_many_identities));
+        if job.resolved.reads_events() {
+            out.insert("emptyProfilesCounter".into(), json!(counts.empty_profiles));
+        }
     }
     Value::Object(out)
 }

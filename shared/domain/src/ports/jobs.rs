@@ -52,12 +52,16 @@ pub enum Created {
     /// Another job has this id: draw another.
     IdTaken,
     /// The key came before, with a body of this hash, and made this job. It stands in `job` as long as it was not deleted.
-    KeyTaken {
-        /// The hash of the first body.
-        body_hash: String,
-        /// The job that it made.
-        job: JobId,
-    },
+    KeyTaken(FirstUse),
+}
+
+/// What an idempotency key was used for first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstUse {
+    /// The hash of the first body.
+    pub body_hash: String,
+    /// The job that it made.
+    pub job: JobId,
 }
 
 /// Creates jobs.
@@ -69,6 +73,14 @@ pub trait CreateJobs: Clone + Send + Sync + 'static {
         key: Option<&IdempotencyKey>,
         now: Millis,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// What a tenant used a key for, unless that expired before `now`.
+    fn first_use(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        now: Millis,
+    ) -> impl Future<Output = Result<Option<FirstUse>, StoreError>> + Send;
 }
 
 /// Reads a job.

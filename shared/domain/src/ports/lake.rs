@@ -1,8 +1,9 @@
 //! Tables: pin one, plan its files, append a job's snapshot exactly once.
 
 use crate::id::{BatchId, JobId};
-use crate::plan::{DataFile, OutputFile, Pin, PlannedTarget, TableName};
+use crate::plan::{OutputFile, Pin, PlannedTarget, TableFiles, TableName};
 use crate::registry::TableCopy;
+use crate::schema::Schema;
 use std::future::Future;
 
 /// Why a table call failed.
@@ -50,9 +51,24 @@ pub trait ReadTables: Clone + Send + Sync + 'static {
     /// The table as it stands now. `profile_id` is what the table calls that column: buckets are counted by it.
     fn look(&self, table: &TableName, profile_id: &str) -> impl Future<Output = Result<TableState, LakeError>> + Send;
 
-    /// All live data files at a pinned snapshot, each with its bucket of `profile_id`. Refuses live delete files, and in a
-    /// bucketed table a live file that was written under a spec without the bucket field.
-    fn files(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<Vec<DataFile>, LakeError>> + Send;
+    /// All live files at a pinned snapshot: the data files, each with its bucket of `profile_id` and the delete files that
+    /// apply to it. Refuses files that are not Parquet, deletion vectors, and in a bucketed table a live data file that was
+    /// written under a spec without the bucket field.
+    fn files(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<TableFiles, LakeError>> + Send;
+}
+
+/// Widens export tables.
+pub trait WidenTables: ReadTables {
+    /// Adds to a table what `wanted` has and it lacks, by name path: columns and fields of structs at any depth, all of
+    /// them optional, with field ids of the table's own (those in `wanted` say nothing). Tells the table as it stands then;
+    /// nothing is written where nothing is lacking. What stands in both keeps its type: a conflict is
+    /// [`LakeError::Unsupported`]. [`LakeError::OtherTable`] if `table_uuid` is not the table's.
+    fn widen(
+        &self,
+        table: &TableName,
+        table_uuid: &str,
+        wanted: &Schema,
+    ) -> impl Future<Output = Result<TableState, LakeError>> + Send;
 }
 
 /// What a job commits.

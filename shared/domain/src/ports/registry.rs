@@ -21,7 +21,7 @@ pub trait ReadRegistry: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// A dataset of any kind.
-    Dataset(Dataset),
+    Dataset(Box<Dataset>),
     /// A version of a merge policy.
     Policy(MergePolicy),
     /// A segment.

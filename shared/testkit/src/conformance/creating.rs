@@ -2,8 +2,9 @@
 
 use super::{JobStore, Suite, fresh_tenant, later};
 use crate::fixtures;
+use domain::instant::Millis;
 use domain::job::{Job, Progress};
-use domain::ports::jobs::{Created, IdempotencyKey, Swap};
+use domain::ports::jobs::{Created, FirstUse, IdempotencyKey, Swap};
 use domain::tenant::Tenant;
 
 pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
@@ -12,6 +13,7 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
     suite.case(the_same_nonce_again_is_stored_already::<S>, store, fresh_tenant()).await;
     suite.case(an_id_of_another_job_is_taken_and_stays::<S>, store, fresh_tenant()).await;
     suite.case(a_key_that_came_before_tells_its_job_and_creates_nothing::<S>, store, fresh_tenant()).await;
+    suite.case(a_key_tells_its_first_use_until_it_expires::<S>, store, fresh_tenant()).await;
     suite.case(a_key_outlives_its_job::<S>, store, fresh_tenant()).await;
     suite.case(an_expired_key_is_free::<S>, store, fresh_tenant()).await;
     suite.case(a_taken_id_leaves_the_key_free::<S>, store, fresh_tenant()).await;
@@ -64,11 +66,23 @@ async fn an_id_of_another_job_is_taken_and_stays<S: JobStore>(store: S, tenant: 
 async fn a_key_that_came_before_tells_its_job_and_creates_nothing<S: JobStore>(store: S, tenant: Tenant) {
     let (first, second) = (fixtures::job(&tenant, 1), fixtures::job(&tenant, 2));
     assert_eq!(store.create(&first, Some(&key("k", "h1")), later(0)).await.unwrap(), Created::Stored);
-    let taken = Created::KeyTaken { body_hash: "h1".into(), job: first.id };
+    let taken = Created::KeyTaken(FirstUse { body_hash: "h1".into(), job: first.id });
     assert_eq!(store.create(&second, Some(&key("k", "h2")), later(1)).await.unwrap(), taken);
     assert_eq!(store.job(&tenant, second.id).await.unwrap(), None, "both or neither");
     let elsewhere = fixtures::job(&fresh_tenant(), 2);
     assert_eq!(store.create(&elsewhere, Some(&key("k", "h2")), later(1)).await.unwrap(), Created::Stored);
+}
+
+async fn a_key_tells_its_first_use_until_it_expires<S: JobStore>(store: S, tenant: Tenant) {
+    let job = fixtures::job(&tenant, 1);
+    assert_eq!(store.first_use(&tenant, "k", later(0)).await.unwrap(), None);
+    store.create(&job, Some(&key("k", "h")), later(0)).await.unwrap();
+    let expires = key("k", "h").expires;
+    let used = Some(FirstUse { body_hash: "h".into(), job: job.id });
+    assert_eq!(store.first_use(&tenant, "k", Millis(expires.0 - 1)).await.unwrap(), used);
+    assert_eq!(store.first_use(&tenant, "k", expires).await.unwrap(), None);
+    assert_eq!(store.first_use(&tenant, "K", later(0)).await.unwrap(), None);
+    assert_eq!(store.first_use(&fresh_tenant(), "k", later(0)).await.unwrap(), None);
 }
 
 async fn a_key_outlives_its_job<S: JobStore>(store: S, tenant: Tenant) {
@@ -76,7 +90,7 @@ async fn a_key_outlives_its_job<S: JobStore>(store: S, tenant: Tenant) {
     store.create(&job, Some(&key("k", "h")), later(0)).await.unwrap();
     assert_eq!(store.delete(&job).await.unwrap(), Swap::Done);
     let again = fixtures::job(&tenant, 2);
-    let taken = Created::KeyTaken { body_hash: "h".into(), job: job.id };
+    let taken = Created::KeyTaken(FirstUse { body_hash: "h".into(), job: job.id });
     assert_eq!(store.create(&again, Some(&key("k", "h")), later(1)).await.unwrap(), taken);
 }
 
@@ -85,7 +99,7 @@ async fn an_expired_key_is_free<S: JobStore>(store: S, tenant: Tenant) {
     store.create(&first, Some(&key("k", "h1")), later(0)).await.unwrap();
     let renewed = IdempotencyKey { expires: later(200_000), ..key("k", "h2") };
     assert_eq!(store.create(&second, Some(&renewed), later(86_401)).await.unwrap(), Created::Stored);
-    let taken = Created::KeyTaken { body_hash: "h2".into(), job: second.id };
+    let taken = Created::KeyTaken(FirstUse { body_hash: "h2".into(), job: second.id });
     let third = fixtures::job(&tenant, 3);
     assert_eq!(store.create(&third, Some(&key("k", "h2")), later(86_402)).await.unwrap(), taken);
 }
@@ -116,7 +130,7 @@ async fn of_racing_requests_with_one_key_one_creates_its_job<S: JobStore>(store:
     for racer in racers {
         match racer.await.unwrap() {
             (id, Created::Stored) => winners.push(id),
-            (_, Created::KeyTaken { job, .. }) => named.push(job),
+            (_, Created::KeyTaken(FirstUse { job, .. })) => named.push(job),
             (_, Created::IdTaken) => panic!("all ids differ"),
         }
     }

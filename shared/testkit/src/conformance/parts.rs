@@ -242,6 +242,7 @@ async fn counters_of_a_shards_parts_add_up<S: JobStore>(store: S, tenant: Tenant
         bytes: rows * 10,
         by_namespace: namespaces.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect(),
         too_many_identities: 1,
+        empty_profiles: 2,
     };
     let parts =
         [counts(1, &[("email", 1)]), counts(2, &[("email", 2), ("CRM id #1", 1)]), counts(4, &[("phone.é", 3)])];
@@ -251,7 +252,7 @@ async fn counters_of_a_shards_parts_add_up<S: JobStore>(store: S, tenant: Tenant
         assert_eq!(store.finish(&at(&job, 1, n), &done).await.unwrap(), Swap::Done);
     }
     let mut sum = counts(7, &[("email", 3), ("CRM id #1", 1), ("phone.é", 3)]);
-    sum.too_many_identities = 3;
+    (sum.too_many_identities, sum.empty_profiles) = (3, 6);
     let expected = Shard { done: 3, weight_done: 21, counts: sum, ..open(3) };
     assert_eq!(store.shards(&tenant, job.id, 1).await.unwrap(), [expected]);
 }

@@ -39,7 +39,7 @@ async fn what_is_put_is_read_back_as_it_was<S: WriteRegistry>(store: S, tenant: 
     let mut sample = fixtures::registry();
     sample.strict_namespaces = vec!["ups".into(), "CRM".into()];
     sample.datasets.sort_by(|a, b| a.id.cmp(&b.id));
-    let datasets = sample.datasets.iter().cloned().map(Entry::Dataset);
+    let datasets = sample.datasets.iter().cloned().map(|d| Entry::Dataset(d.into()));
     let policies = sample.policies.iter().cloned().map(Entry::Policy);
     let segments = sample.segments.iter().cloned().map(Entry::Segment);
     let strict = Entry::StrictNamespaces(sample.strict_namespaces.clone());
@@ -52,7 +52,7 @@ async fn what_is_put_is_read_back_as_it_was<S: WriteRegistry>(store: S, tenant: 
 async fn a_thing_put_again_is_replaced<S: WriteRegistry>(store: S, tenant: Tenant) {
     let renamed = Dataset { name: "Renamed".into(), copy: None, ..fixtures::profile_dataset() };
     for dataset in [fixtures::profile_dataset(), renamed.clone()] {
-        store.put_entry(&tenant, &Entry::Dataset(dataset)).await.unwrap();
+        store.put_entry(&tenant, &Entry::Dataset(dataset.into())).await.unwrap();
     }
     let demoted = MergePolicy { default: false, ..fixtures::policy("p", 1) };
     for policy in [fixtures::policy("p", 1), demoted.clone()] {
@@ -84,7 +84,7 @@ async fn segments_are_told_apart_by_namespace_and_id<S: WriteRegistry>(store: S,
 }
 
 async fn no_tenant_sees_what_another_registered<S: WriteRegistry>(store: S, tenant: Tenant) {
-    store.put_entry(&tenant, &Entry::Dataset(fixtures::profile_dataset())).await.unwrap();
+    store.put_entry(&tenant, &Entry::Dataset(fixtures::profile_dataset().into())).await.unwrap();
     let sibling = Tenant::new(tenant.organization(), "prod2").unwrap();
     for other in [sibling, fresh_tenant()] {
         assert_eq!(store.registry(&other).await.unwrap(), Registry::default());
@@ -106,7 +106,7 @@ async fn a_registry_may_be_larger_than_one_answer<S: WriteRegistry>(store: S, te
     for n in 0..12 {
         let name = "n".repeat(150_000);
         let dataset = Dataset { id: format!("d{n:02}"), name, ..fixtures::profile_dataset() };
-        store.put_entry(&tenant, &Entry::Dataset(dataset)).await.unwrap();
+        store.put_entry(&tenant, &Entry::Dataset(dataset.into())).await.unwrap();
     }
     let ids: Vec<String> = read(&store, &tenant).await.datasets.into_iter().map(|d| d.id).collect();
     assert_eq!(ids, (0..12).map(|n| format!("d{n:02}")).collect::<Vec<_>>());

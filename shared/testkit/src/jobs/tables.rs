@@ -41,7 +41,7 @@ impl Tables {
         }
         let key_at = key.map(|k| (job.tenant.clone(), k.key.clone()));
         if let Some(old) = key_at.as_ref().and_then(|k| self.keys.get(k)).filter(|old| old.expires > now) {
-            return Created::KeyTaken { body_hash: old.body_hash.clone(), job: old.job };
+            return Created::KeyTaken(FirstUse { body_hash: old.body_hash.clone(), job: old.job });
         }
         if standing.is_some() {
             return Created::IdTaken;
@@ -52,6 +52,11 @@ impl Tables {
         }
         self.jobs.insert(at, JobRecord { job: job.clone(), progress: Progress::default() });
         Created::Stored
+    }
+
+    pub(super) fn first_use(&self, tenant: &Tenant, key: &str, now: Millis) -> Option<FirstUse> {
+        let item = self.keys.get(&(tenant.clone(), key.to_owned())).filter(|item| item.expires > now)?;
+        Some(FirstUse { body_hash: item.body_hash.clone(), job: item.job })
     }
 
     pub(super) fn job(&self, tenant: &Tenant, id: JobId) -> Option<JobRecord> {
