@@ -1,11 +1,11 @@
-//! Appending: a job's snapshot exactly once, and files that were loaded from outside.
+//! Appending a job's snapshot, exactly once.
 
 use crate::Lake;
 use crate::catalog::Judged;
 use crate::error::lake_error;
 use crate::glue::GlueApi;
 use crate::read::{entries, live, manifests};
-use crate::schema::{BATCH_ID, is_by_batch};
+use crate::schema::{BATCH_ID, PROFILE_ID, is_by_batch};
 use domain::id::BatchId;
 use domain::plan::{OutputFile, PlannedTarget, TableName};
 use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
@@ -25,27 +25,6 @@ use uuid::Uuid;
 const JOB_ID: &str = "export.job-id";
 /// Summary property: the job's batches, comma-separated.
 const BATCH_IDS: &str = "export.batch-ids";
-/// The profile's id in export tables.
-const PROFILE_ID: &str = "profileId";
-/// Summary property: one loading of files, so that a lost answer is settled by looking.
-const IMPORT_ID: &str = "import.id";
-/// Looks at a table that others keep moving before a loading of files gives up.
-const IMPORT_ATTEMPTS: usize = 5;
-
-/// A Parquet file, with Iceberg field ids, that was written for a table and is not in it yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewDataFile {
-    /// `s3://bucket/key`.
-    pub location: String,
-    /// File size in bytes.
-    pub bytes: u64,
-    /// Rows; never 0.
-    pub rows: u64,
-    /// The bucket that all its rows lie in, where the table is bucketed.
-    pub bucket: Option<u32>,
-    /// Byte offsets at which its row groups start.
-    pub split_offsets: Vec<u64>,
-}
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
     async fn append<F>(
@@ -79,31 +58,6 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
 }
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
-    /// Appends files to a table as one snapshot, exactly once as long as the call is not repeated. The table is either not
-    /// partitioned, or by one bucket field alone, and then every file names its bucket.
-    pub async fn append_files(&self, table: &TableName, files: Vec<NewDataFile>) -> std::result::Result<(), LakeError> {
-        if files.is_empty() {
-            return Ok(());
-        }
-        let import = Uuid::new_v4().to_string();
-        let mut last = None;
-        for _ in 0..IMPORT_ATTEMPTS {
-            let judged = self.judge(table).await?;
-            if is_named(&judged, IMPORT_ID, &import) {
-                return Ok(());
-            }
-            let files = imported_files(&judged, table, &files)?;
-            match self.swap_in(table, judged, files, Uuid::new_v4(), [(IMPORT_ID, import.clone())]).await {
-                Ok(Appended::Visible) => return Ok(()),
-                Ok(Appended::Conflict | Appended::Withdrawn) => {}
-                // The answer may have been lost on its way: look before anything is sent again.
-                Err(LakeError::Unavailable(source)) => last = Some(source),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(LakeError::Unavailable(last.unwrap_or_else(|| "others moved the table again and again".into())))
-    }
-
     /// Appends one snapshot to the judged table and swaps by the version that was judged.
     async fn swap_in<const N: usize>(
         &self,
@@ -134,7 +88,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
 }
 
 /// Whether a snapshot's summary has that property.
-fn is_named(judged: &Judged, key: &str, value: &str) -> bool {
+pub(crate) fn is_named(judged: &Judged, key: &str, value: &str) -> bool {
     let mut snapshots = judged.table().metadata().snapshots();
     snapshots.any(|s| s.summary().additional_properties.get(key).is_some_and(|v| v == value))
 }
@@ -212,40 +166,8 @@ fn exported_file(file: &OutputFile, target: &PlannedTarget) -> Result<DataFile> 
         .map_err(incomplete)
 }
 
-/// Loaded files as the table's default spec wants them.
-fn imported_files(
-    judged: &Judged,
-    table: &TableName,
-    files: &[NewDataFile],
-) -> std::result::Result<Vec<DataFile>, LakeError> {
-    let spec = judged.table().metadata().default_partition_spec();
-    let partition = |file: &NewDataFile| match (spec.fields(), file.bucket) {
-        ([], None) => Some(Struct::empty()),
-        ([field], Some(bucket)) => match field.transform {
-            Transform::Bucket(n) if bucket < n => {
-                Some(Struct::from_iter([Some(Literal::int(i32::try_from(bucket).ok()?))]))
-            }
-            _ => None,
-        },
-        _ => None,
-    };
-    let data_file = |file: &NewDataFile| {
-        let partition = partition(file).ok_or_else(|| {
-            LakeError::Unsupported(format!(
-                "{table} is partitioned otherwise than the file {} was written; load the table with the tool that keeps it",
-                file.location
-            ))
-        })?;
-        let built = parquet_file(&file.location, file.bytes, file.rows, &file.split_offsets)
-            .partition_spec_id(spec.spec_id())
-            .partition(partition)
-            .build();
-        built.map_err(|e| lake_error(table, incomplete(e)))
-    };
-    files.iter().map(data_file).collect()
-}
-
-fn parquet_file(location: &str, bytes: u64, rows: u64, split_offsets: &[u64]) -> DataFileBuilder {
+/// A Parquet file of data, to be completed by its partition.
+pub(crate) fn parquet_file(location: &str, bytes: u64, rows: u64, split_offsets: &[u64]) -> DataFileBuilder {
     let offsets: Vec<_> = split_offsets.iter().filter_map(|o| i64::try_from(*o).ok()).collect();
     let mut file = DataFileBuilder::default();
     file.content(DataContentType::Data)
@@ -257,6 +179,7 @@ fn parquet_file(location: &str, bytes: u64, rows: u64, split_offsets: &[u64]) ->
     file
 }
 
-fn incomplete(error: iceberg::spec::DataFileBuilderError) -> Error {
+/// What it means that a file's builder does not build.
+pub(crate) fn incomplete(error: iceberg::spec::DataFileBuilderError) -> Error {
     Error::new(ErrorKind::DataInvalid, "a data file lacks a field").with_source(error)
 }

@@ -77,6 +77,20 @@ impl<G: GlueApi> GlueCatalog<G> {
         Ok(Judged { entry, shown: table.clone(), table })
     }
 
+    /// Changes what was judged, and swaps by its version.
+    pub(crate) async fn change(
+        &self,
+        judged: Judged,
+        change: impl FnOnce(TableMetadataBuilder) -> Result<TableMetadataBuilder>,
+    ) -> Result<Table> {
+        let at = judged.table.metadata_location_result()?;
+        let builder = judged.table.metadata().clone().into_builder(Some(at.into()));
+        let metadata = change(builder)?.build()?.metadata;
+        let next = MetadataLocation::from_str(at)?.with_next_version().with_new_metadata(&metadata).to_string();
+        let changed = table(judged.table.identifier(), &self.io, metadata, &next)?;
+        self.swap(judged, changed).await
+    }
+
     /// Writes the metadata file, then points the entry at it, if the entry still is as it was judged.
     async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
         let name = table_name(updated.identifier())?;

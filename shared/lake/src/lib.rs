@@ -6,16 +6,24 @@
 mod append;
 mod catalog;
 mod create;
+mod deletes;
 mod error;
+mod evolve;
 pub mod glue;
+mod load;
+mod planning;
 mod read;
 mod schema;
+mod settle;
 mod storage;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "twin"))]
+pub mod twin;
+mod widening;
 
-pub use append::NewDataFile;
 pub use glue::Glue;
+pub use load::{NewDataFile, NewDeleteFile};
 
 use catalog::{GlueCatalog, Judged};
 use domain::plan::TableName;

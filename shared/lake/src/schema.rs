@@ -8,6 +8,9 @@ use iceberg::{Error, ErrorKind, Result};
 /// The column, and partition, of an export's batch.
 pub(crate) const BATCH_ID: &str = "batchId";
 
+/// The profile's id in export tables.
+pub(crate) const PROFILE_ID: &str = "profileId";
+
 /// Iceberg's schema in the domain's form. Both are one JSON.
 pub(crate) fn to_domain(schema: &Schema) -> Result<Columns> {
     let read = serde_json::to_value(schema).and_then(serde_json::from_value);

@@ -1,9 +1,10 @@
 //! F2: one snapshot a job, whatever goes wrong.
 
 use super::*;
+use crate::twin::Fault;
 use domain::ports::lake::{AppendOnce, Appended};
 use iceberg::spec::{Transform, UnboundPartitionSpec};
-use testkit::Fault;
+use testkit::Fault as Lost;
 
 #[tokio::test]
 async fn a_commit_makes_all_files_of_all_batches_visible_in_one_named_snapshot() {
@@ -12,7 +13,7 @@ async fn a_commit_makes_all_files_of_all_batches_visible_in_one_named_snapshot()
     assert_eq!(lake.append(&commit, || async { true }).await.unwrap(), Appended::Visible);
 
     let state = look(&lake, &exports()).await;
-    let files = lake.files(&pin(&exports(), &state), "profileId").await.unwrap();
+    let files = lake.files(&pin(&exports(), &state), "profileId").await.unwrap().data;
     let planned: Vec<_> = files.iter().map(|f| (f.location.as_str(), f.bytes, f.rows, f.bucket)).collect();
     let written: Vec<_> = commit.files.iter().map(|f| (f.location.as_str(), f.bytes, f.rows, None)).collect();
     assert_eq!(planned, written);
@@ -130,9 +131,7 @@ async fn a_lost_request_or_answer_is_settled_by_the_next_look() {
 async fn a_store_that_does_not_answer_leaves_the_table_as_it_was() {
     let lake = with_exports().await;
     let state = look(&lake, &exports()).await;
-    for (call, fault) in
-        [("create", Fault::BeforeEffect), ("create", Fault::AfterEffect), ("read", Fault::BeforeEffect)]
-    {
+    for (call, fault) in [("create", Lost::BeforeEffect), ("create", Lost::AfterEffect), ("read", Lost::BeforeEffect)] {
         lake.objects.fail_next(call, fault);
         let unclear = lake.append(&commit(7, &[1], &state), || async { true }).await;
         assert!(matches!(unclear, Err(LakeError::Unavailable(_))), "{call}: {unclear:?}");
@@ -162,7 +161,7 @@ async fn files_keep_the_spec_they_were_written_for_when_the_default_one_has_chan
     let lake = with_exports().await;
     let commit = commit(7, &[1], &look(&lake, &exports()).await);
     let unpartitioned = UnboundPartitionSpec::builder().build();
-    evolve(&lake, &exports(), |b| b.add_default_partition_spec(unpartitioned)).await;
+    change(&lake, &exports(), |b| b.add_default_partition_spec(unpartitioned)).await;
     let before = look(&lake, &exports()).await;
     assert_eq!(lake.append(&commit, || async { true }).await.unwrap(), Appended::Visible);
 
@@ -197,7 +196,7 @@ async fn a_table_without_the_batch_spec_is_refused() {
         .unwrap()
         .add_partition_field(1, "bucket", Transform::Bucket(2))
         .unwrap();
-    evolve(&lake, &exports(), |b| b.add_default_partition_spec(two.build())).await;
+    change(&lake, &exports(), |b| b.add_default_partition_spec(two.build())).await;
     commit.target.spec_id = 1;
     let sentence = refusal(lake.append(&commit, || async { true }).await);
     assert!(sentence.contains("identity(batchId)"), "{sentence}");
@@ -212,27 +211,4 @@ async fn without_a_version_to_swap_by_nothing_is_updated() {
     lake.glue.put(&exports(), entry);
     let sentence = refusal(lake.append(&commit(7, &[1], &state), || async { true }).await);
     assert!(sentence.contains("VersionId"), "{sentence}");
-}
-
-#[tokio::test]
-async fn loaded_files_are_appended_once_though_an_answer_is_lost() {
-    for fault in [None, Some(Fault::BeforeEffect), Some(Fault::AfterEffect)] {
-        let lake = with_profiles().await;
-        if let Some(fault) = fault {
-            lake.glue.fail_next_update(fault);
-        }
-        lake.append_files(&profiles(), vec![new_file("a", Some(0)), new_file("b", Some(3))]).await.unwrap();
-        assert_eq!(snapshots(&lake, &profiles()).await, 1, "{fault:?}");
-        assert_eq!(live_files(&lake, &profiles()).await.len(), 2, "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn loaded_files_must_be_partitioned_as_the_table_is() {
-    let lake = with_profiles().await;
-    for bucket in [None, Some(4)] {
-        refusal(lake.append_files(&profiles(), vec![new_file("a", bucket)]).await);
-    }
-    lake.append_files(&profiles(), Vec::new()).await.unwrap();
-    assert_eq!(snapshots(&lake, &profiles()).await, 0);
 }
