@@ -21,14 +21,6 @@ pub enum EngineError {
     /// The object store failed.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// Two rows of the part are fragments of one profile.
-    #[error(
-        "the data file {location} holds a further row of a profile; merging the rows of a profile is not implemented yet"
-    )]
-    Fragments {
-        /// The file that holds the further row.
-        location: String,
-    },
     /// The caller asked to stop.
     #[error("the export was stopped")]
     Stopped,

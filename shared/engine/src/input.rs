@@ -59,6 +59,21 @@ impl<O: ReadObjects> InputFile<O> {
         self.metadata.metadata().row_group(group).num_rows() as u64
     }
 
+    /// The position in the file of a row group's first row.
+    pub(crate) fn first_row(&self, group: usize) -> u64 {
+        self.metadata.metadata().row_groups().iter().take(group).map(|g| g.num_rows() as u64).sum()
+    }
+
+    /// Bytes of a row in memory, of these leaves, roughly.
+    pub(crate) fn row_bytes(&self, leaves: &[usize]) -> u64 {
+        let groups = self.metadata.metadata().row_groups();
+        let bytes = |group: &RowGroupMetaData| -> u64 {
+            leaves.iter().filter_map(|leaf| u64::try_from(group.columns().get(*leaf)?.uncompressed_size()).ok()).sum()
+        };
+        let rows: u64 = groups.iter().map(|g| g.num_rows() as u64).sum();
+        groups.iter().map(bytes).sum::<u64>().checked_div(rows).unwrap_or(0)
+    }
+
     /// The selected rows of a row group, all where nothing is selected, with only these leaf columns.
     pub(crate) fn stream(
         &self,

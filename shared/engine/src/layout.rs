@@ -1,123 +1,274 @@
-//! What a part's rows are judged by and brought into: settled once for the part, then bound to each of its files.
+//! What a part's rows are brought into: settled once for the part, then bound to each of its files.
 
 use crate::error::EngineError;
-use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
-use crate::membership::{BoundMembership, Membership};
-use crate::part::PartTask;
 use crate::project;
 use crate::selection::Selection;
-use crate::shape::{Column, arrow_field};
-use crate::tree::{FileColumn, FileKind, find};
-use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-};
-use arrow_schema::{ArrowError, DataType, Schema as ArrowSchema, SchemaRef};
-use domain::id::BatchId;
+use crate::shape::{Column, arrow_field, shown};
+use crate::source::Source;
+use crate::tree::{FileColumn, FileKind, file_columns, find};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_schema::{ArrowError, DataType, FieldRef, Schema as ArrowSchema, SchemaRef};
+use domain::fields::Projection;
+use domain::plan::Plan;
 use domain::ports::objects::ReadObjects;
-use domain::schema::{Field, Schema};
+use domain::schema::{Field, Kind, Nested};
 use std::sync::Arc;
 
 /// The export's column that holds the batch's id.
-const BATCH_ID: &str = "batchId";
+pub(crate) const BATCH_ID: &str = "batchId";
 /// The export's column that holds the profile's id.
 pub(crate) const PROFILE_ID: &str = "profileId";
+/// The export's column that holds the time of the profile's last update.
+pub(crate) const INGEST_TIME: &str = "ingestTime";
+/// The export's column that holds the profile's identities.
+pub(crate) const IDENTITY_MAP: &str = "identityMap";
+/// The export's column that holds the profile's memberships.
+pub(crate) const SEGMENT_MEMBERSHIP: &str = "segmentMembership";
+/// The export's column that holds the profile's events.
+pub(crate) const EVENTS: &str = "timeSeriesEvents";
 
-/// What a part's rows are judged by and brought into.
+/// What the rows of a part are brought into.
 pub(crate) struct Layout {
+    /// The rows as they are exported, but for batch and events.
+    pub(crate) export: Form,
+    /// The rows as they are merged: with what the rules of merging look at besides. Nothing where rows stand alone.
+    pub(crate) fragments: Form,
+    /// From the one to the other.
+    finish: Vec<Column>,
+    finish_from: Vec<FileColumn>,
+    /// The events, where any are asked for.
+    pub(crate) events: Option<EventLayout>,
+    /// The export's columns in order.
+    slots: Vec<Slot>,
     /// The schema of the exported files.
     pub(crate) schema: SchemaRef,
-    /// The filter; `None` where everybody is exported.
-    pub(crate) membership: Option<Membership>,
-    /// The exported columns but `batchId`.
-    columns: Vec<Column>,
-    /// The position of `batchId` among them.
-    batch_id_at: usize,
-    /// The source's column of identities, where it has one.
-    identity_map: Option<Field>,
-    /// The source's column of profile ids.
-    profile_id: Field,
 }
 
-/// A layout, bound to one file.
-pub(crate) struct BoundLayout<'a> {
-    /// The memberships; `None` where the file keeps none, or none are asked for.
-    pub(crate) membership: Option<BoundMembership<'a>>,
-    /// The identities, where the file keeps any.
-    pub(crate) identities: Option<BoundIdentities<'a>>,
-    /// The profile ids.
-    pub(crate) profile: ProfileIds<'a>,
-    /// The leaves that exported rows are read with.
+/// Where a column of the export comes from.
+#[derive(Clone, Copy)]
+enum Slot {
+    Column(usize),
+    Events,
+    Batch,
+}
+
+/// A form that the rows of all sources are brought into.
+pub(crate) struct Form {
+    /// Its columns.
+    pub(crate) schema: SchemaRef,
+    /// How each source fills them; `None` for a source that does not.
+    columns: Vec<Option<Vec<Column>>>,
+}
+
+/// The events of a profile as a column.
+pub(crate) struct EventLayout {
+    /// An event.
+    pub(crate) form: Form,
+    /// The list's element.
+    pub(crate) element: FieldRef,
+}
+
+/// A form, bound to one file.
+pub(crate) struct BoundForm<'a> {
+    schema: &'a SchemaRef,
+    columns: &'a [Column],
+    file: &'a [FileColumn],
+    /// The leaves to read.
     pub(crate) leaves: Vec<usize>,
+}
+
+impl Layout {
+    /// The layout of a plan's parts.
+    pub(crate) fn new(plan: &Plan, sources: &[Source<'_>], merges: bool) -> Result<Self, EngineError> {
+        let target: Vec<Field> =
+            plan.target.schema.fields.iter().filter(|f| f.name != BATCH_ID && f.name != EVENTS).cloned().collect();
+        let export = fragment_fields(&target, sources, plan, &plan.projection);
+        let merging =
+            if merges { fragment_fields(&target, sources, plan, &with_keys(&plan.projection)) } else { Vec::new() };
+        let (kept, merged) = (Selection::new(&plan.projection), Selection::new(&with_keys(&plan.projection)));
+        let events = plan.target.schema.field(EVENTS).filter(|_| plan.events.is_some());
+        let events = events.map(|list| EventLayout::new(list, plan, sources)).transpose()?;
+        let finish = export
+            .iter()
+            .map(|field| Column::new(merging.iter().find(|f| f.id == field.id), field, kept.below(&field.name)));
+        let finish = if merges { finish.collect::<Result<Vec<_>, _>>()? } else { Vec::new() };
+        let export = Form::of_fragments(&export, sources, &kept)?;
+        let fragments = Form::of_fragments(&merging, sources, &merged)?;
+        let (slots, schema) = slots(plan, &export, events.as_ref())?;
+        let finish_from = file_columns(&fragments.schema);
+        Ok(Self { export, fragments, finish, finish_from, events, slots, schema })
+    }
+
+    /// Merged rows as they are exported.
+    pub(crate) fn finish(&self, merged: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError> {
+        project::columns(&self.finish, &self.finish_from, &StructArray::from(merged.clone()))
+    }
+
+    /// Rows of the exported files: columns of the export's form, events where the layout has them, the batch.
+    pub(crate) fn assemble(
+        &self,
+        columns: &[ArrayRef],
+        events: Option<&ArrayRef>,
+        batch: &ArrayRef,
+    ) -> Result<RecordBatch, ArrowError> {
+        let absent = || ArrowError::SchemaError("the exported rows lack a column".into());
+        let column = |slot: &Slot| match slot {
+            Slot::Column(at) => columns.get(*at).cloned().ok_or_else(absent),
+            Slot::Events => events.cloned().ok_or_else(absent),
+            Slot::Batch => Ok(batch.clone()),
+        };
+        let columns = self.slots.iter().map(column).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.len()));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+    }
+}
+
+/// The exported columns in the target's order, with batch and events among them.
+fn slots(plan: &Plan, export: &Form, events: Option<&EventLayout>) -> Result<(Vec<Slot>, SchemaRef), EngineError> {
+    let (mut slots, mut fields) = (Vec::new(), Vec::new());
+    for field in &plan.target.schema.fields {
+        match (&*field.name, events) {
+            (BATCH_ID, _) => {
+                // One value for all rows: a dictionary, which is a few bytes a page in the file.
+                let constant = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                fields.push(arrow_field(BATCH_ID, field.id, constant, false));
+                slots.push(Slot::Batch);
+            }
+            (EVENTS, Some(events)) => {
+                fields.push(arrow_field(EVENTS, field.id, DataType::List(events.element.clone()), true));
+                slots.push(Slot::Events);
+            }
+            (name, _) => {
+                if let Some((at, column)) = export.schema.column_with_name(name) {
+                    fields.push(Arc::new(column.clone()));
+                    slots.push(Slot::Column(at));
+                }
+            }
+        }
+    }
+    if !slots.iter().any(|slot| matches!(slot, Slot::Batch)) {
+        return Err(EngineError::Unsupported("the export dataset has no column batchId".into()));
+    }
+    Ok((slots, Arc::new(ArrowSchema::new(fields))))
+}
+
+/// The fields of the target that the sources of profiles fill: event datasets only where profiles are exported that have
+/// nothing else.
+fn fragment_fields(target: &[Field], sources: &[Source<'_>], plan: &Plan, projection: &Projection) -> Vec<Field> {
+    let sources = sources.iter().filter(|s| !s.holds_events() || plan.filter.empty_profiles);
+    let fields = sources.map(|source| {
+        let mut fields = source.exported_fields(target);
+        fields.retain(|field| fills(source, &field.name));
+        fields
+    });
+    let fields: Vec<_> = fields.collect();
+    shown(target, &fields.iter().map(Vec::as_slice).collect::<Vec<_>>(), &Selection::new(projection))
+}
+
+/// Whether a source fills a field of profiles: events tell of no more than ids, times and identities.
+fn fills(source: &Source<'_>, name: &str) -> bool {
+    !source.holds_events() || [PROFILE_ID, INGEST_TIME, IDENTITY_MAP].contains(&name)
+}
+
+/// A projection with what the rules of merging look at: ids of identities, times of memberships.
+fn with_keys(projection: &Projection) -> Projection {
+    if projection.is_everything() {
+        return projection.clone();
+    }
+    let mut paths = projection.paths.clone();
+    for path in &projection.paths {
+        if let [column, namespace, segment, _, ..] = path.as_slice()
+            && column == SEGMENT_MEMBERSHIP
+        {
+            paths.push(vec![column.clone(), namespace.clone(), segment.clone(), "lastQualificationTime".into()]);
+        }
+    }
+    paths.push([IDENTITY_MAP, "*", "id"].map(str::to_owned).to_vec());
+    Projection { paths }
+}
+
+impl Form {
+    fn of_fragments(fields: &[Field], sources: &[Source<'_>], kept: &Selection) -> Result<Self, EngineError> {
+        let columns = sources.iter().map(|source| {
+            let column = |field: &Field| {
+                let origin = source.exported(&field.name).filter(|_| fills(source, &field.name));
+                Column::new(origin, field, kept.below(&field.name))
+            };
+            fields.iter().map(column).collect::<Result<Vec<_>, _>>().map(Some)
+        });
+        Self::new(fields, columns.collect::<Result<_, _>>()?, kept)
+    }
+
+    fn new(fields: &[Field], columns: Vec<Option<Vec<Column>>>, kept: &Selection) -> Result<Self, EngineError> {
+        // Sources fill one form: any of them, or none at all, tells its types.
+        let empty = fields.iter().map(|field| Column::new(None, field, kept.below(&field.name)));
+        let empty = empty.collect::<Result<Vec<_>, _>>()?;
+        let named = columns.iter().flatten().next().unwrap_or(&empty);
+        let schema = Arc::new(ArrowSchema::new(named.iter().map(|c| c.field.clone()).collect::<Vec<_>>()));
+        Ok(Self { schema, columns })
+    }
+
+    /// Finds in a file of a source what the form takes.
+    pub(crate) fn bind<'a, O: ReadObjects>(
+        &'a self,
+        source: usize,
+        input: &'a InputFile<O>,
+    ) -> Result<BoundForm<'a>, EngineError> {
+        let columns = self.columns.get(source).and_then(Option::as_deref).unwrap_or_default();
+        let mut leaves = Vec::new();
+        project::leaves(columns, &input.columns, &mut leaves).map_err(|what| input.error(what))?;
+        Ok(BoundForm { schema: &self.schema, columns, file: &input.columns, leaves })
+    }
+}
+
+impl BoundForm<'_> {
+    /// Rows, read with at least the form's leaves, in the form.
+    pub(crate) fn columns(&self, rows: &StructArray) -> Result<Vec<ArrayRef>, ArrowError> {
+        project::columns(self.columns, self.file, rows)
+    }
+
+    /// The same as a batch.
+    pub(crate) fn batch(&self, rows: &StructArray) -> Result<RecordBatch, ArrowError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(self.schema.clone(), self.columns(rows)?, &options)
+    }
+}
+
+impl EventLayout {
+    fn new(list: &Field, plan: &Plan, sources: &[Source<'_>]) -> Result<Self, EngineError> {
+        let Kind::Nested(Nested::List { element_id, element, .. }) = &list.kind else { return Err(no_events()) };
+        let Kind::Nested(Nested::Struct { fields: target }) = &**element else { return Err(no_events()) };
+        let empty = Projection::default();
+        let projection = plan.events.as_ref().map_or(&empty, |events| &events.projection);
+        let selection = Selection::new(projection);
+        let of_sources: Vec<_> =
+            sources.iter().filter(|s| s.holds_events()).map(|s| s.exported_fields(target)).collect();
+        let fields = shown(target, &of_sources.iter().map(Vec::as_slice).collect::<Vec<_>>(), &selection);
+        let columns = sources.iter().map(|source| {
+            let column = |field: &Field| Column::new(source.exported(&field.name), field, selection.below(&field.name));
+            let columns = source.holds_events().then(|| fields.iter().map(column).collect::<Result<Vec<_>, _>>());
+            columns.transpose()
+        });
+        let form = Form::new(&fields, columns.collect::<Result<_, _>>()?, &selection)?;
+        let element = arrow_field("element", *element_id, DataType::Struct(form.schema.fields().clone()), true);
+        Ok(Self { form, element })
+    }
+}
+
+fn no_events() -> EngineError {
+    EngineError::Unsupported(format!("the export dataset's column {EVENTS} is no list of events"))
 }
 
 /// A file's column of profile ids.
 pub(crate) struct ProfileIds<'a>(Option<&'a FileColumn>);
 
-impl Layout {
-    /// The layout of a part.
-    pub(crate) fn new(task: &PartTask<'_>) -> Result<Self, EngineError> {
-        let selection = Selection::new(task.projection);
-        let (mut columns, mut fields, mut batch_id_at) = (Vec::new(), Vec::new(), None);
-        for target in &task.target.fields {
-            if target.name == BATCH_ID {
-                batch_id_at = Some(columns.len());
-                // One value for all rows: a dictionary, which is a few bytes a page in the file.
-                let constant = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-                fields.push(arrow_field(BATCH_ID, target.id, constant, false));
-                continue;
-            }
-            let source = task.columns.in_table(&target.name).and_then(|name| task.source.field(name));
-            if let Some(column) = Column::new(source, target, &selection, &selection)? {
-                fields.push(column.field.clone());
-                columns.push(column);
-            }
-        }
-        let no_batch_id = || EngineError::Unsupported("the export dataset has no column batchId".into());
-        let identity_map = task.source.field(&task.columns.identity_map).cloned();
-        identity_map.as_ref().map_or(Ok(()), identities::check).map_err(EngineError::Unsupported)?;
-        Ok(Self {
-            schema: Arc::new(ArrowSchema::new(fields)),
-            membership: Membership::new(task.filter, task.source.field(&task.columns.segment_membership))
-                .map_err(EngineError::Unsupported)?,
-            columns,
-            batch_id_at: batch_id_at.ok_or_else(no_batch_id)?,
-            identity_map,
-            profile_id: profile_id(task.source, &task.columns.profile_id)?,
-        })
+impl<'a> ProfileIds<'a> {
+    /// Finds the column in a file.
+    pub(crate) fn bind<O>(source: &Source<'_>, input: &'a InputFile<O>) -> Self {
+        Self(find(&input.columns, &source.profile_id))
     }
 
-    /// Finds in a file what the layout needs of it.
-    pub(crate) fn bind<'a, O: ReadObjects>(&'a self, input: &'a InputFile<O>) -> Result<BoundLayout<'a>, EngineError> {
-        let error = |meaning: String| input.error(meaning);
-        let membership = match &self.membership {
-            Some(membership) => membership.bind(&input.columns).map_err(error)?,
-            None => None,
-        };
-        let identities = identities::bind(self.identity_map.as_ref(), &input.columns).map_err(error)?;
-        let profile = ProfileIds(find(&input.columns, &self.profile_id));
-        let mut leaves = identities.as_ref().map_or_else(Vec::new, |i| i.leaves.clone());
-        leaves.extend(profile.leaf().filter(|_| profile.may_be_null()));
-        project::leaves(&self.columns, &input.columns, &mut leaves).map_err(error)?;
-        Ok(BoundLayout { membership, identities, profile, leaves })
-    }
-
-    /// The exported form of rows that were read with a bound layout's leaves.
-    pub(crate) fn export<O: ReadObjects>(
-        &self,
-        input: &InputFile<O>,
-        rows: &StructArray,
-        batch_id: &BatchId,
-    ) -> Result<RecordBatch, EngineError> {
-        let mut columns = project::columns(&self.columns, &input.columns, rows).map_err(|_| input.unfit())?;
-        columns.insert(self.batch_id_at, constant(batch_id, rows.len()).map_err(|_| input.unfit())?);
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|_| input.unfit())
-    }
-}
-
-impl ProfileIds<'_> {
     /// The leaf to read.
     pub(crate) fn leaf(&self) -> Option<usize> {
         match self.0?.kind {
@@ -144,18 +295,8 @@ impl ProfileIds<'_> {
         if !rows.is_empty() && self.may_be_null() { self.ids(input, rows).map(drop) } else { Ok(()) }
     }
 
-    fn may_be_null(&self) -> bool {
+    /// Whether the file may lack ids.
+    pub(crate) fn may_be_null(&self) -> bool {
         self.0.is_none_or(|column| column.nullable)
     }
-}
-
-fn profile_id(source: &Schema, name: &str) -> Result<Field, EngineError> {
-    let missing = || EngineError::Unsupported(format!("the profile dataset has no column {name}"));
-    source.field(name).cloned().ok_or_else(missing)
-}
-
-/// The batch's id, once for each row.
-fn constant(batch_id: &BatchId, rows: usize) -> Result<ArrayRef, ArrowError> {
-    let value = Arc::new(StringArray::from(vec![batch_id.as_str()]));
-    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::from(vec![0; rows]), value)?))
 }

@@ -1,19 +1,25 @@
 //! Rows in, Parquet out: one part of an export job.
 //!
 //! [`export_part`] reads the data files of a part, judges on a few leaf columns which profiles are exported, reads the
-//! projected columns of those rows alone, and writes them as Parquet files that carry the export table's field ids.
+//! projected columns of those rows alone, merges the rows of a profile where it has several, and writes the profiles as
+//! Parquet files that carry the export table's field ids.
 //! It knows the ports of `domain`, Arrow and Parquet; no AWS, no HTTP, no Iceberg.
 
+mod alone;
+mod batches;
+mod deletes;
 mod error;
 mod identities;
 mod input;
 mod layout;
 mod membership;
+mod merged;
 mod part;
 mod project;
 mod ranges;
 mod selection;
 mod shape;
+mod source;
 mod tree;
 mod writer;
 

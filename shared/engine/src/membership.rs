@@ -1,43 +1,52 @@
-//! Which rows of a file are members of the wanted segments.
+//! Which memberships of a file's rows are wanted.
 
 use crate::project::strings;
 use crate::tree::{FileColumn, FileKind, find};
-use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, StringArray, StructArray, TimestampMicrosecondArray};
-use arrow_buffer::{BooleanBuffer, OffsetBuffer};
+use arrow_buffer::OffsetBuffer;
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, TimeUnit};
-use domain::filter::{MembershipFilter, MembershipStatus, Window};
+use domain::filter::{MembershipStatus, ProfileFilter, Window};
 use domain::instant::Micros;
 use domain::schema::{Field, Kind, Nested};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
-/// The filter of a job, made ready for judging rows.
-pub(crate) struct Membership {
-    wanted: Vec<Namespace>,
+/// The segment entries of a job, made ready for judging memberships.
+pub(crate) struct Wanted {
+    namespaces: Vec<Namespace>,
     window: Window,
-    column: Option<SourceColumn>,
 }
 
-/// What is wanted of one namespace: the matching statuses of each segment id.
+/// What is wanted of one namespace, by segment id.
 struct Namespace {
     name: String,
-    segments: HashMap<String, BTreeSet<MembershipStatus>>,
+    segments: HashMap<String, Vec<Asked>>,
 }
 
-/// The fields of the source's schema that memberships are judged by.
-struct SourceColumn {
+/// One entry of the request: its position, and the statuses that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    entry: u16,
+    statuses: Statuses,
+}
+
+/// A set of statuses; empty for a status that is unknown or absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Statuses(u8);
+
+/// The fields of a source's schema that memberships are judged by.
+pub(crate) struct MembershipColumn {
     column: Field,
     status: Field,
     time: Option<Field>,
 }
 
 /// Where a file keeps what memberships are judged by.
-pub(crate) struct BoundMembership<'a> {
-    membership: &'a Membership,
+pub(crate) struct BoundMemberships<'a> {
+    wanted: &'a Wanted,
     column: &'a str,
     status: &'a str,
     time: Option<&'a str>,
@@ -45,35 +54,93 @@ pub(crate) struct BoundMembership<'a> {
     pub(crate) leaves: Vec<usize>,
 }
 
-impl Membership {
-    /// The filter over the source's column, where the source has one. `None`: everybody is exported. The error is a
-    /// sentence about the column.
-    pub(crate) fn new(filter: &MembershipFilter, column: Option<&Field>) -> Result<Option<Self>, String> {
-        if filter.segments.is_empty() {
-            return Ok(None);
-        }
-        let mut wanted: Vec<Namespace> = Vec::new();
-        for entry in &filter.segments {
-            let known = wanted.iter().position(|n| n.name.eq_ignore_ascii_case(&entry.namespace));
-            let at = known.unwrap_or_else(|| {
-                wanted.push(Namespace { name: entry.namespace.clone(), segments: HashMap::new() });
-                wanted.len() - 1
-            });
-            wanted[at].segments.entry(entry.segment_id.clone()).or_default().extend(&entry.matches);
-        }
-        let column = column.map(SourceColumn::new).transpose()?.flatten();
-        Ok(Some(Self { wanted, window: filter.window, column }))
+/// A stored membership in a wanted segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Membership<'m> {
+    /// The namespace as it is stored.
+    pub(crate) namespace: &'m str,
+    /// The segment.
+    pub(crate) segment_id: &'m str,
+    /// Who asks for it.
+    pub(crate) asked: &'m [Asked],
+    /// Whether anything is stored under the segment.
+    pub(crate) present: bool,
+    /// When it was qualified last; not read where no window asks for it.
+    pub(crate) time: Option<Micros>,
+    /// Its status.
+    pub(crate) status: Statuses,
+}
+
+impl Statuses {
+    fn of(statuses: impl IntoIterator<Item = MembershipStatus>) -> Self {
+        Self(statuses.into_iter().fold(0, |set, status| set | 1 << status as u8))
     }
 
-    /// Finds the columns in a file. `None`: the file keeps no memberships, so that none of its rows is a member.
-    pub(crate) fn bind<'a>(&'a self, file: &'a [FileColumn]) -> Result<Option<BoundMembership<'a>>, String> {
-        let Some(source) = &self.column else { return Ok(None) };
-        let Some(column) = find(file, &source.column) else { return Ok(None) };
+    fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Wanted {
+    /// The entries of a filter; `None`: everybody is exported.
+    pub(crate) fn new(filter: &ProfileFilter) -> Option<Self> {
+        let mut namespaces: Vec<Namespace> = Vec::new();
+        for (entry, segment) in (0..).zip(&filter.segments) {
+            let known = namespaces.iter().position(|n| n.name.eq_ignore_ascii_case(&segment.namespace));
+            let at = known.unwrap_or_else(|| {
+                namespaces.push(Namespace { name: segment.namespace.clone(), segments: HashMap::new() });
+                namespaces.len() - 1
+            });
+            let asked = Asked { entry, statuses: Statuses::of(segment.matches.iter().copied()) };
+            namespaces[at].segments.entry(segment.segment_id.clone()).or_default().push(asked);
+        }
+        (!namespaces.is_empty()).then_some(Self { namespaces, window: filter.window })
+    }
+
+    /// The positions of the entries that a membership matches.
+    pub(crate) fn matched<'m>(
+        &self,
+        asked: &'m [Asked],
+        status: Statuses,
+        time: Option<Micros>,
+    ) -> impl Iterator<Item = u16> + use<'m> {
+        let timely = self.window.contains(time);
+        asked.iter().filter(move |asked| timely && asked.statuses.meets(status)).map(|asked| asked.entry)
+    }
+
+    fn segments_of(&self, namespace: &str) -> Option<&HashMap<String, Vec<Asked>>> {
+        self.namespaces.iter().find(|n| n.name.eq_ignore_ascii_case(namespace)).map(|n| &n.segments)
+    }
+}
+
+impl MembershipColumn {
+    /// The parts of a column, which must be a map of maps of structs; else the error is a sentence. `None`: it holds no
+    /// status, so nobody is a member.
+    pub(crate) fn new(column: &Field) -> Result<Option<Self>, String> {
+        let entry = map_value(&column.kind).and_then(map_value);
+        let Some(Kind::Nested(Nested::Struct { fields })) = entry else {
+            return Err(format!("the column {} does not map namespaces to segments to memberships", column.name));
+        };
+        let field = |name: &str| fields.iter().find(|f| f.name == name).cloned();
+        let time = field("lastQualificationTime");
+        Ok(field("status").map(|status| Self { column: column.clone(), status, time }))
+    }
+
+    /// Finds the column in a file. `None`: the file keeps no memberships. Times are read for a window, and where
+    /// `with_times` asks for them.
+    pub(crate) fn bind<'a>(
+        &self,
+        wanted: &'a Wanted,
+        file: &'a [FileColumn],
+        with_times: bool,
+    ) -> Result<Option<BoundMemberships<'a>>, String> {
+        let Some(column) = find(file, &self.column) else { return Ok(None) };
         let FileKind::Map(namespace, segments) = &column.kind else { return Err(ill_formed()) };
         let FileKind::Map(segment_id, entry) = &segments.kind else { return Err(ill_formed()) };
         let FileKind::Struct(fields) = &entry.kind else { return Err(ill_formed()) };
-        let Some(status) = find(fields, &source.status) else { return Ok(None) };
-        let time = source.time.as_ref().filter(|_| !self.window.is_open()).and_then(|field| find(fields, field));
+        let Some(status) = find(fields, &self.status) else { return Ok(None) };
+        let with_times = with_times || !wanted.window.is_open();
+        let time = self.time.as_ref().filter(|_| with_times).and_then(|field| find(fields, field));
         let mut leaves = Vec::new();
         for text in [namespace, segment_id, status] {
             match text.kind {
@@ -88,36 +155,31 @@ impl Membership {
             }
         }
         let time = time.map(|t| t.name.as_str());
-        Ok(Some(BoundMembership { membership: self, column: &column.name, status: &status.name, time, leaves }))
-    }
-
-    fn segments_of(&self, namespace: &str) -> Option<&HashMap<String, BTreeSet<MembershipStatus>>> {
-        self.wanted.iter().find(|n| n.name.eq_ignore_ascii_case(namespace)).map(|n| &n.segments)
+        Ok(Some(BoundMemberships { wanted, column: &column.name, status: &status.name, time, leaves }))
     }
 }
 
-impl SourceColumn {
-    /// The parts of a column, which must be a map of maps of structs. `None`: it holds no status, so nobody is a member.
-    fn new(column: &Field) -> Result<Option<Self>, String> {
-        let entry = map_value(&column.kind).and_then(map_value);
-        let Some(Kind::Nested(Nested::Struct { fields })) = entry else {
-            return Err(format!("the column {} does not map namespaces to segments to memberships", column.name));
-        };
-        let field = |name: &str| fields.iter().find(|f| f.name == name).cloned();
-        let time = field("lastQualificationTime");
-        Ok(field("status").map(|status| Self { column: column.clone(), status, time }))
-    }
-}
-
-impl BoundMembership<'_> {
-    /// Which rows are members of any wanted segment.
-    pub(crate) fn judge(&self, rows: &StructArray) -> Result<BooleanBuffer, ArrowError> {
-        let memberships = Memberships::new(self, rows)?;
-        let mut members = BooleanBufferBuilder::new(rows.len());
+impl BoundMemberships<'_> {
+    /// Tells every membership of the rows in a wanted segment, with its row, in order.
+    pub(crate) fn each(
+        &self,
+        rows: &StructArray,
+        mut tell: impl FnMut(usize, Membership<'_>),
+    ) -> Result<(), ArrowError> {
+        let read = Memberships::new(self, rows)?;
         for row in 0..rows.len() {
-            members.append(memberships.any_wanted(row, self.membership));
+            for namespace in read.of_row.of(row) {
+                let name = read.namespaces.value(namespace);
+                let Some(wanted) = self.wanted.segments_of(name) else { continue };
+                for entry in read.of_namespace.of(namespace) {
+                    let segment_id = read.segment_ids.value(entry);
+                    if let Some(asked) = wanted.get(segment_id) {
+                        tell(row, read.membership(name, segment_id, asked, entry));
+                    }
+                }
+            }
         }
-        Ok(members.finish())
+        Ok(())
     }
 }
 
@@ -127,6 +189,7 @@ struct Memberships {
     namespaces: StringArray,
     of_namespace: Spans,
     segment_ids: StringArray,
+    entries: StructArray,
     statuses: StringArray,
     times: Option<TimestampMicrosecondArray>,
 }
@@ -147,15 +210,14 @@ impl Spans {
 }
 
 impl Memberships {
-    fn new(bound: &BoundMembership<'_>, rows: &StructArray) -> Result<Self, ArrowError> {
+    fn new(bound: &BoundMemberships<'_>, rows: &StructArray) -> Result<Self, ArrowError> {
         let unread = || ArrowError::SchemaError("memberships were not read as their schema says".into());
         let column = rows.column_by_name(bound.column).ok_or_else(unread)?;
         let outer = column.as_map_opt().ok_or_else(unread)?;
         let inner = outer.values().as_map_opt().ok_or_else(unread)?;
         let entries = inner.values().as_struct_opt().ok_or_else(unread)?;
-        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
         let times = match bound.time {
-            Some(name) => Some(cast(entries.column_by_name(name).ok_or_else(unread)?, &micros)?),
+            Some(name) => Some(micros(entries.column_by_name(name).ok_or_else(unread)?)?),
             None => None,
         };
         Ok(Self {
@@ -163,31 +225,31 @@ impl Memberships {
             namespaces: strings(outer.keys())?,
             of_namespace: Spans { offsets: inner.offsets().clone(), maps: outer.values().clone() },
             segment_ids: strings(inner.keys())?,
+            entries: entries.clone(),
             statuses: strings(entries.column_by_name(bound.status).ok_or_else(unread)?)?,
-            times: times.map(|t| t.as_primitive::<TimestampMicrosecondType>().clone()),
+            times,
         })
     }
 
-    fn any_wanted(&self, row: usize, membership: &Membership) -> bool {
-        self.of_row.of(row).any(|namespace| {
-            let wanted = membership.segments_of(self.namespaces.value(namespace));
-            wanted.is_some_and(|wanted| {
-                self.of_namespace.of(namespace).any(|entry| {
-                    wanted.get(self.segment_ids.value(entry)).is_some_and(|matches| self.matches(entry, matches))
-                        && membership.window.contains(self.time(entry))
-                })
-            })
-        })
+    fn membership<'m>(
+        &self,
+        namespace: &'m str,
+        segment_id: &'m str,
+        asked: &'m [Asked],
+        entry: usize,
+    ) -> Membership<'m> {
+        let present = self.entries.is_valid(entry);
+        let status = Some(&self.statuses).filter(|s| present && s.is_valid(entry)).map(|s| s.value(entry));
+        let time = self.times.as_ref().filter(|t| present && t.is_valid(entry)).map(|t| Micros(t.value(entry)));
+        let status = Statuses::of(status.and_then(MembershipStatus::parse));
+        Membership { namespace, segment_id, asked, present, time, status }
     }
+}
 
-    fn matches(&self, entry: usize, matches: &BTreeSet<MembershipStatus>) -> bool {
-        !self.statuses.is_null(entry)
-            && MembershipStatus::parse(self.statuses.value(entry)).is_some_and(|status| matches.contains(&status))
-    }
-
-    fn time(&self, entry: usize) -> Option<Micros> {
-        self.times.as_ref().filter(|t| !t.is_null(entry)).map(|t| Micros(t.value(entry)))
-    }
+/// Timestamps of any unit as microseconds.
+pub(crate) fn micros(times: &ArrayRef) -> Result<TimestampMicrosecondArray, ArrowError> {
+    let micros = cast(times, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+    Ok(micros.as_primitive::<TimestampMicrosecondType>().clone())
 }
 
 fn map_value(kind: &Kind) -> Option<&Kind> {

@@ -183,7 +183,7 @@ pub(crate) fn strings(values: &ArrayRef) -> Result<StringArray, ArrowError> {
 }
 
 /// The values in another type; an error where one does not fit.
-fn cast_to(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn cast_to(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     if values.data_type() == to {
         return Ok(values.clone());
     }

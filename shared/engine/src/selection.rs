@@ -46,6 +46,14 @@ impl Selection {
         }
     }
 
+    /// What is exported of the values of a map, whatever the key.
+    pub(crate) fn of_any_key(&self) -> Self {
+        match self {
+            Self::Whole => Self::Whole,
+            Self::Parts(keys) => keys.values().fold(Self::Parts(BTreeMap::new()), |all, one| all.or(one)),
+        }
+    }
+
     /// What either exports.
     pub(crate) fn or(&self, other: &Self) -> Self {
         let (Self::Parts(a), Self::Parts(b)) = (self, other) else { return Self::Whole };

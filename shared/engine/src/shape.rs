@@ -1,11 +1,11 @@
-//! What the exported rows look like: the target's columns that the source has and the projection keeps.
+//! What the exported rows look like: the target's columns that a source has and the projection keeps.
 
 use crate::error::EngineError;
 use crate::selection::{EVERY_KEY, Selection};
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, TimeUnit};
 use domain::schema::{Field, Kind, Nested};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The form of an exported value, and where in the source it comes from.
@@ -26,8 +26,8 @@ pub(crate) enum Shape {
 pub(crate) struct Column {
     /// Name, type and field id in the exported files.
     pub(crate) field: FieldRef,
-    /// The field of the source's schema that it comes from. `None`: it is there for other keys of a map around it, and
-    /// null here.
+    /// The field of the source's schema that it comes from. `None`: it is there for other sources, or other keys of a map
+    /// around it, and null here.
     pub(crate) source: Option<Field>,
     /// The form of its values.
     pub(crate) shape: Shape,
@@ -59,51 +59,52 @@ impl Shape {
         }
     }
 
-    /// The form of what `shown` selects of a value, `None` if that is nothing that the source has. Of that, only what
-    /// `kept` selects carries values.
-    pub(crate) fn new(
-        source: &Kind,
-        target: &Kind,
-        shown: &Selection,
-        kept: &Selection,
-    ) -> Result<Option<Self>, EngineError> {
-        match (source, target) {
-            (Kind::Primitive(_), Kind::Primitive(name)) => Ok(Some(Self::Leaf(leaf_type(name)?))),
-            (Kind::Nested(source), Kind::Nested(target)) => Self::nested(source, target, shown, kept),
+    /// The form of a [`shown`] type, filled from a source's type as far as `kept` selects it.
+    pub(crate) fn new(source: Option<&Kind>, shown: &Kind, kept: &Selection) -> Result<Self, EngineError> {
+        match (shown, source) {
+            (Kind::Primitive(name), None | Some(Kind::Primitive(_))) => Ok(Self::Leaf(leaf_type(name)?)),
+            (Kind::Nested(shown), None) => Self::nested(None, shown, kept),
+            (Kind::Nested(shown), Some(Kind::Nested(source))) => Self::nested(Some(source), shown, kept),
             _ => Err(conflict()),
         }
     }
 
-    fn nested(
-        source: &Nested,
-        target: &Nested,
-        shown: &Selection,
-        kept: &Selection,
-    ) -> Result<Option<Self>, EngineError> {
-        match (source, target) {
-            (Nested::Struct { fields: source }, Nested::Struct { fields: target }) => {
-                let mut columns = Vec::new();
-                for field in target {
-                    let origin = source.iter().find(|f| f.name == field.name);
-                    columns.extend(Column::new(origin, field, shown, kept)?);
-                }
-                Ok((!columns.is_empty()).then_some(Self::Struct(columns)))
+    fn nested(source: Option<&Nested>, shown: &Nested, kept: &Selection) -> Result<Self, EngineError> {
+        match (shown, source) {
+            (Nested::Struct { fields }, None | Some(Nested::Struct { .. })) => {
+                let of_source = match source {
+                    Some(Nested::Struct { fields }) => fields.as_slice(),
+                    _ => &[],
+                };
+                let column = |field: &Field| {
+                    Column::new(of_source.iter().find(|f| f.name == field.name), field, kept.below(&field.name))
+                };
+                Ok(Self::Struct(fields.iter().map(column).collect::<Result<_, _>>()?))
             }
-            (Nested::List { element: source, .. }, Nested::List { element_id, element: target, .. }) => {
-                let element = Self::new(source, target, shown, kept)?;
-                Ok(element.map(|e| Self::List(arrow_field("element", *element_id, e.data_type(), true), Box::new(e))))
+            (Nested::List { element_id, element, .. }, None | Some(Nested::List { .. })) => {
+                let of_source = match source {
+                    Some(Nested::List { element, .. }) => Some(&**element),
+                    _ => None,
+                };
+                let element = Self::new(of_source, element, kept)?;
+                Ok(Self::List(arrow_field("element", *element_id, element.data_type(), true), Box::new(element)))
             }
-            (Nested::Map { value: source, .. }, Nested::Map { key_id, key, value_id, value: target, .. }) => {
+            (Nested::Map { key_id, key, value_id, value, .. }, None | Some(Nested::Map { .. })) => {
+                let of_source = match source {
+                    Some(Nested::Map { value, .. }) => Some(&**value),
+                    _ => None,
+                };
                 let Kind::Primitive(key) = &**key else { return Err(conflict()) };
                 let key = arrow_field("key", *key_id, leaf_type(key)?, false);
-                let (key_type, classes) = (key.data_type().clone(), Classes::new(shown, kept));
-                let values = classes.values(source, target)?;
-                Ok(values.map(|values| {
-                    let value = arrow_field("value", *value_id, values[0].data_type(), true);
-                    let pair = DataType::Struct(Fields::from(vec![key, value]));
-                    let entries = Arc::new(ArrowField::new("key_value", pair, false));
-                    Self::Map(MapShape { entries, key: key_type, values, named: classes.named, others: classes.others })
-                }))
+                let classes = Classes::new(kept);
+                let values = classes.kept.iter().map(|kept| Self::new(of_source, value, kept));
+                let values = values.collect::<Result<Vec<_>, _>>()?;
+                let key_type = key.data_type().clone();
+                let value = arrow_field("value", *value_id, values[0].data_type(), true);
+                let pair = DataType::Struct(Fields::from(vec![key, value]));
+                let entries = Arc::new(ArrowField::new("key_value", pair, false));
+                let (named, others) = (classes.named, classes.others);
+                Ok(Self::Map(MapShape { entries, key: key_type, values, named, others }))
             }
             _ => Err(conflict()),
         }
@@ -111,41 +112,78 @@ impl Shape {
 }
 
 impl Column {
-    /// The column of a target's field; `None` if it is not selected or the source has nothing for it.
-    pub(crate) fn new(
-        source: Option<&Field>,
-        target: &Field,
-        shown: &Selection,
-        kept: &Selection,
-    ) -> Result<Option<Self>, EngineError> {
-        let (Some(source), Some(shown)) = (source, shown.below(&target.name)) else { return Ok(None) };
-        let kept = kept.below(&target.name);
-        let Some(shape) = Shape::new(&source.kind, &target.kind, shown, kept.unwrap_or(shown))? else {
-            return Ok(None);
-        };
-        let field = arrow_field(&target.name, target.id, shape.data_type(), true);
-        Ok(Some(Self { field, source: kept.map(|_| source.clone()), shape }))
+    /// The column of a [`shown`] field, filled from a source's field where there is one and something of it is kept.
+    pub(crate) fn new(source: Option<&Field>, shown: &Field, kept: Option<&Selection>) -> Result<Self, EngineError> {
+        let source = source.filter(|_| kept.is_some());
+        let shape = Shape::new(source.map(|s| &s.kind), &shown.kind, kept.unwrap_or(&Selection::Whole))?;
+        let field = arrow_field(&shown.name, shown.id, shape.data_type(), true);
+        Ok(Self { field, source: source.cloned(), shape })
+    }
+}
+
+/// The fields of the target that are exported: those that any of the sources has and the selection takes. A source is the
+/// fields of a table under their exported names.
+pub(crate) fn shown(target: &[Field], sources: &[&[Field]], selection: &Selection) -> Vec<Field> {
+    let shown = |field: &Field| {
+        let selection = selection.below(&field.name)?;
+        let kinds = sources.iter().filter_map(|fields| fields.iter().find(|f| f.name == field.name));
+        let kinds: Vec<_> = kinds.map(|f| &f.kind).collect();
+        Some(Field { kind: shown_kind(&field.kind, &kinds, selection)?, ..field.clone() })
+    };
+    target.iter().filter_map(shown).collect()
+}
+
+fn shown_kind(target: &Kind, sources: &[&Kind], selection: &Selection) -> Option<Kind> {
+    let Kind::Nested(nested) = target else { return (!sources.is_empty()).then(|| target.clone()) };
+    // A type that cannot be brought into the target's is named where the columns are made.
+    if sources.iter().any(|source| !alike(source, target)) {
+        return Some(target.clone());
+    }
+    let below = |pick: fn(&Nested) -> Option<&Kind>| -> Vec<&Kind> {
+        let nested =
+            sources.iter().filter_map(|kind| if let Kind::Nested(nested) = kind { Some(nested) } else { None });
+        nested.filter_map(pick).collect()
+    };
+    Some(Kind::Nested(match nested.clone() {
+        Nested::Struct { fields } => {
+            let of_sources = sources.iter().filter_map(|kind| match kind {
+                Kind::Nested(Nested::Struct { fields }) => Some(fields.as_slice()),
+                _ => None,
+            });
+            let fields = shown(&fields, &of_sources.collect::<Vec<_>>(), selection);
+            (!fields.is_empty()).then_some(Nested::Struct { fields })?
+        }
+        Nested::List { element_id, element_required, element } => {
+            let sources = below(|n| if let Nested::List { element, .. } = n { Some(element) } else { None });
+            let element = Box::new(shown_kind(&element, &sources, selection)?);
+            Nested::List { element_id, element_required, element }
+        }
+        Nested::Map { key_id, key, value_id, value_required, value } => {
+            let sources = below(|n| if let Nested::Map { value, .. } = n { Some(value) } else { None });
+            let value = Box::new(shown_kind(&value, &sources, &selection.of_any_key())?);
+            Nested::Map { key_id, key, value_id, value_required, value }
+        }
+    }))
+}
+
+fn alike(a: &Kind, b: &Kind) -> bool {
+    match (a, b) {
+        (Kind::Nested(a), Kind::Nested(b)) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        _ => false,
     }
 }
 
 /// The keys of a map by what is kept of their values.
 struct Classes {
-    /// What is kept of any value: what decides the type.
-    shown: Selection,
-    /// The different things that are kept.
+    /// The different things that are kept; never none.
     kept: Vec<Selection>,
     named: HashMap<String, usize>,
     others: Option<usize>,
 }
 
 impl Classes {
-    fn new(shown: &Selection, kept: &Selection) -> Self {
-        let nothing = Selection::Parts(BTreeMap::new());
-        let shown = match shown {
-            Selection::Whole => Selection::Whole,
-            Selection::Parts(keys) => keys.values().fold(nothing, |all, one| all.or(one)),
-        };
-        let mut classes = Self { shown, kept: Vec::new(), named: HashMap::new(), others: None };
+    fn new(kept: &Selection) -> Self {
+        let mut classes = Self { kept: Vec::new(), named: HashMap::new(), others: None };
         match kept {
             Selection::Whole => classes.others = Some(classes.class(Selection::Whole)),
             Selection::Parts(keys) => {
@@ -166,12 +204,6 @@ impl Classes {
             self.kept.len() - 1
         })
     }
-
-    fn values(&self, source: &Kind, target: &Kind) -> Result<Option<Vec<Shape>>, EngineError> {
-        let shapes: Option<Vec<_>> =
-            self.kept.iter().map(|kept| Shape::new(source, target, &self.shown, kept).transpose()).collect();
-        shapes.filter(|s| !s.is_empty()).map(|s| s.into_iter().collect()).transpose()
-    }
 }
 
 fn conflict() -> EngineError {
@@ -185,7 +217,7 @@ pub(crate) fn arrow_field(name: &str, id: i32, data_type: DataType, nullable: bo
 }
 
 /// The Arrow type of an Iceberg primitive.
-fn leaf_type(name: &str) -> Result<DataType, EngineError> {
+pub(crate) fn leaf_type(name: &str) -> Result<DataType, EngineError> {
     let plain = match name {
         "boolean" => DataType::Boolean,
         "int" => DataType::Int32,

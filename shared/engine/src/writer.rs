@@ -4,9 +4,10 @@ use crate::error::EngineError;
 use crate::input::group_start;
 use crate::layout::{Layout, PROFILE_ID};
 use crate::part::{PartTask, Settings};
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_schema::SchemaRef;
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 use domain::id::BatchId;
 use domain::plan::OutputFile;
@@ -16,14 +17,18 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::sync::Arc;
 
 /// Least and greatest of the strings seen.
 type Bounds = Option<(String, String)>;
 
-/// Writes rows into as many files as their size asks for.
-pub(crate) struct PartWriter<'a, O: WriteObjects, F> {
+/// However many batches there are, a row group is not closed before it has as many encoded bytes.
+const LEAST_GROUP_BYTES: usize = 1 << 20;
+
+/// Writes the rows of one batch into as many files as their size asks for.
+pub(crate) struct BatchWriter<'a, O: WriteObjects, F> {
     objects: &'a O,
-    file_at: F,
+    file_at: &'a F,
     batch_id: &'a BatchId,
     settings: Settings,
     schema: SchemaRef,
@@ -44,11 +49,20 @@ struct OpenFile<U> {
     bounds: Bounds,
 }
 
-impl<'a, O: WriteObjects, F: Fn(usize) -> Location> PartWriter<'a, O, F> {
+impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O, F> {
     /// A writer that has written nothing. `file_at` names the files by their position.
-    pub(crate) fn new(objects: &'a O, file_at: F, task: &PartTask<'a>, layout: &Layout) -> Self {
+    pub(crate) fn new(
+        objects: &'a O,
+        file_at: &'a F,
+        batch_id: &'a BatchId,
+        task: &PartTask<'a>,
+        layout: &Layout,
+    ) -> Self {
         let (schema, bounded) = (layout.schema.clone(), layout.schema.index_of(PROFILE_ID).ok());
-        let (batch_id, settings) = (task.batch_id, task.settings);
+        // Many batches share the memory of one.
+        let share = task.settings.row_group_bytes / task.plan.batches.len().max(1);
+        let row_group_bytes = share.max(LEAST_GROUP_BYTES).min(task.settings.row_group_bytes);
+        let settings = Settings { row_group_bytes, ..task.settings };
         Self {
             objects,
             file_at,
@@ -60,6 +74,12 @@ impl<'a, O: WriteObjects, F: Fn(usize) -> Location> PartWriter<'a, O, F> {
             files: Vec::new(),
             written: Vec::new(),
         }
+    }
+
+    /// The batch's id, once for each row.
+    pub(crate) fn constant(&self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        let value = Arc::new(StringArray::from(vec![self.batch_id.as_str()]));
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::from(vec![0; rows]), value)?))
     }
 
     /// Adds rows at the end.
@@ -111,7 +131,7 @@ impl<'a, O: WriteObjects, F: Fn(usize) -> Location> PartWriter<'a, O, F> {
             ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(&self.settings));
         let encoder = ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options);
         let encoder = encoder.map_err(EngineError::Encode)?;
-        let at = (self.file_at)(self.files.len());
+        let at = (self.file_at)(self.batch_id, self.files.len());
         let upload = self.objects.begin(&at).await?;
         Ok(OpenFile { at, upload, encoder, rows: 0, bounds: None })
     }

@@ -129,19 +129,17 @@ async fn timestamps_of_any_unit_are_compared_and_exported() {
 }
 
 #[tokio::test]
-async fn a_second_row_of_a_profile_is_refused_unless_the_owner_promises_there_is_none() {
+async fn rows_of_a_profile_are_merged_unless_the_owner_promises_that_each_is_one() {
     let store = MemoryObjects::default();
     let once = put(&store, "a", parquet(&plain(&numbered(5)), 10)).await;
     let again = put(&store, "b", parquet(&plain(&[json!({ "profileId": "p00003" })]), 10)).await;
-    let mut job = Job::segment("ups", "s1", &[]);
-    job.unique_profiles = false;
-    let result = job.export(&store, vec![once.clone(), again.clone()], |_| Step::Continue).await;
-    assert!(matches!(result, Err(EngineError::Fragments { location }) if location == again.location));
-    assert_eq!(objects_below(&store, "export/").await, 0);
-    assert_eq!(job.files(&store, vec![once.clone()]).await.0.len(), 5);
-    store.delete(&Location::new("lake", "export/part-000.parquet")).await.unwrap();
-    job.unique_profiles = true;
-    assert_eq!(job.files(&store, vec![once, again]).await.0.len(), 5);
+    let mut job = Job::default();
+    for (unique_profiles, rows) in [(false, 5), (true, 6)] {
+        job.unique_profiles = unique_profiles;
+        let (exported, outputs) = job.files(&store, vec![once.clone(), again.clone()]).await;
+        assert_eq!((exported.len(), outputs.counts.rows), (rows, rows as u64));
+        store.delete(&Location::new("lake", "export/part-000.parquet")).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::table::*;
 use domain::filter::MembershipStatus::{Existing, Exited, Realized};
+use domain::plan::Slice;
 use serde_json::{Value, json};
 
 const NOON: &str = "2018-01-01T12:00:00Z";
@@ -157,4 +158,22 @@ async fn namespaces_count_the_exported_profiles_that_hold_an_identity_in_them() 
     let (exported, outputs) = Job::fields("profileId").rows(&rows).await;
     assert_eq!(exported.len(), 4);
     assert_eq!(outputs.counts.by_namespace, [("ECID".to_owned(), 2), ("email".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn the_slices_of_a_part_export_each_profile_once() {
+    let row = |n: u32| member(&format!("p{}", n % 90), "ups", "s1", "realized", NOON);
+    let rows: Vec<_> = (0..200).map(row).collect();
+    let mut job = Job { unique_profiles: false, ..Job::segment("ups", "s1", &[]) };
+    let mut found = Vec::new();
+    for remainder in 0..4 {
+        job.slice = Some(Slice { buckets: 2, modulus: 4, remainder });
+        let ids = job.ids(&rows).await;
+        assert!(ids.len() > 5, "{ids:?}");
+        found.extend(ids);
+    }
+    found.sort();
+    let mut all: Vec<_> = (0..90).map(|n| format!("p{n}")).collect();
+    all.sort();
+    assert_eq!(found, all);
 }

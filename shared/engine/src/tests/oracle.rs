@@ -1,18 +1,13 @@
 //! The semantics of an export once more, naively, over rows as JSON. Shares no code with the engine.
 
-use domain::filter::{MembershipFilter, MembershipStatus};
+use domain::filter::{MembershipStatus, ProfileFilter};
 use domain::instant::Micros;
 use domain::plan::Counts;
 use domain::schema::{Field, Kind, Nested, Schema};
 use serde_json::{Map, Value};
 
 /// The rows that are exported, in their exported form but for `batchId`, and what is counted.
-pub fn export(
-    rows: &[Value],
-    schema: &Schema,
-    paths: &[Vec<String>],
-    filter: &MembershipFilter,
-) -> (Vec<Value>, Counts) {
+pub fn export(rows: &[Value], schema: &Schema, paths: &[Vec<String>], filter: &ProfileFilter) -> (Vec<Value>, Counts) {
     let (mut exported, mut counts) = (Vec::new(), Counts::default());
     for row in rows.iter().filter(|row| is_member(row, filter)) {
         let mut namespaces = Vec::new();
@@ -36,7 +31,7 @@ pub fn export(
     (exported, counts)
 }
 
-fn is_member(row: &Value, filter: &MembershipFilter) -> bool {
+fn is_member(row: &Value, filter: &ProfileFilter) -> bool {
     filter.segments.is_empty()
         || filter.segments.iter().any(|entry| {
             let namespaces = row["segmentMembership"].as_object().into_iter().flatten();

@@ -3,8 +3,10 @@
 use super::oracle;
 use super::table::*;
 use domain::fields::Projection;
-use domain::filter::{MembershipFilter, MembershipStatus, SegmentEntry, Window};
+use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::instant::Micros;
+use domain::plan::Counts;
+use domain::registry::IdentityGraph;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -81,14 +83,31 @@ fn row() -> impl Strategy<Value = Value> {
         })
 }
 
-fn filter() -> impl Strategy<Value = MembershipFilter> {
+fn filter() -> impl Strategy<Value = ProfileFilter> {
     use MembershipStatus::*;
     let entry =
         (select(&SEGMENTS), select(&["ups", "Ups", "aam"]), subsequence(vec![Realized, Existing, Exited], 0..=3))
             .prop_map(|(id, namespace, statuses)| SegmentEntry::new(id, namespace, &statuses));
     let end = || option::weighted(0.3, select(&TIMES).prop_map(|t| Micros::parse_rfc3339(t).unwrap()));
-    (vec(entry, 0..4), end(), end())
-        .prop_map(|(segments, start, end)| MembershipFilter { segments, window: Window { start, end } })
+    (vec(entry, 0..4), end(), end()).prop_map(|(segments, start, end)| ProfileFilter {
+        segments,
+        window: Window { start, end },
+        ..ProfileFilter::default()
+    })
+}
+
+/// What a job exports of some files, in order of text, and what it counts.
+async fn exported_rows(job: &Job, files: &[Vec<Value>], group_rows: usize) -> (Vec<String>, Counts) {
+    let store = MemoryObjects::default();
+    let mut inputs = Vec::new();
+    for (i, rows) in files.iter().enumerate() {
+        let body = parquet(&batch(&arrow_schema(&source_schema()), rows), group_rows);
+        inputs.push(put(&store, &format!("{i}"), body).await);
+    }
+    let (rows, outputs) = job.files(&store, inputs).await;
+    let mut rows: Vec<_> = rows.iter().map(Value::to_string).collect();
+    rows.sort();
+    (rows, Counts { bytes: 0, ..outputs.counts })
 }
 
 proptest! {
@@ -128,6 +147,31 @@ proptest! {
         prop_assert_eq!(rows, wanted);
         counts.bytes = outputs.files.iter().map(|f| f.bytes).sum();
         prop_assert_eq!(outputs.counts, counts);
+    }
+
+    #[test]
+    fn memory_and_layout_change_nothing_about_merged_profiles(
+        files in vec(vec((0..6u8, row()), 0..10), 1..4),
+        filter in filter(),
+        paths in subsequence(PATHS.to_vec(), 0..6),
+        group_rows in 1..6usize,
+        row_batch in 1..5usize,
+        merge_bytes in select(&[1u64, 500, 2_000]),
+        pdg in any::<bool>(),
+    ) {
+        let files: Vec<Vec<Value>> = files
+            .into_iter()
+            .map(|rows| rows.into_iter().map(|(id, mut row)| {
+                row["profileId"] = format!("p{id}").into();
+                row
+            }).collect())
+            .collect();
+        let mut job = Job { filter, unique_profiles: false, projection: Projection::parse(&paths.join(",")), ..Job::default() };
+        job.identity_graph = if pdg { IdentityGraph::Pdg } else { IdentityGraph::None };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let whole = runtime.block_on(exported_rows(&job, &files, 1_000));
+        (job.settings.row_batch, job.settings.merge_bytes) = (row_batch, merge_bytes);
+        prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, group_rows)), whole);
     }
 
     #[test]

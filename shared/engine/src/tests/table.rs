@@ -9,13 +9,16 @@ use arrow_json::{ArrayWriter, ReaderBuilder};
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 use bytes::Bytes;
 use domain::fields::Projection;
-use domain::filter::{MembershipFilter, MembershipStatus, SegmentEntry, Window};
-use domain::id::BatchId;
+use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
+use domain::id::{BatchId, JobId};
 use domain::instant::Micros;
-use domain::plan::{DataFile, OutputList, PlannedPart};
+use domain::plan::{
+    DataFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice, TableName,
+};
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
-use domain::registry::ColumnNames;
+use domain::registry::{ColumnNames, DatasetKind, IdentityGraph, MergePolicy};
 use domain::schema::{Field, Kind, Nested, Schema};
+use domain::tenant::Tenant;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
@@ -114,7 +117,7 @@ fn widened_kind(kind: &Kind) -> Kind {
 /// The Arrow schema, with field ids, of files that follow a table's schema.
 pub fn arrow_schema(schema: &Schema) -> ArrowSchema {
     let whole = Kind::Nested(Nested::Struct { fields: schema.fields.clone() });
-    let shape = Shape::new(&whole, &whole, &Selection::Whole, &Selection::Whole).unwrap().unwrap();
+    let shape = Shape::new(Some(&whole), &whole, &Selection::Whole).unwrap();
     match shape.data_type() {
         DataType::Struct(fields) => ArrowSchema::new(fields),
         other => panic!("{other}"),
@@ -178,7 +181,16 @@ pub async fn put(store: &MemoryObjects, name: &str, body: Bytes) -> DataFile {
     let at = Location::new("lake", format!("profiles/{name}"));
     let bytes = body.len() as u64;
     store.create(&at, body).await.unwrap();
-    DataFile { location: at.to_string(), bytes, rows: 0, bucket: None, range: None, split_offsets: vec![] }
+    DataFile {
+        source: 0,
+        location: at.to_string(),
+        bytes,
+        rows: 0,
+        bucket: None,
+        range: None,
+        split_offsets: vec![],
+        deletes: vec![],
+    }
 }
 
 /// A job over the sample tables.
@@ -188,7 +200,9 @@ pub struct Job {
     pub columns: ColumnNames,
     pub unique_profiles: bool,
     pub projection: Projection,
-    pub filter: MembershipFilter,
+    pub filter: ProfileFilter,
+    pub slice: Option<Slice>,
+    pub identity_graph: IdentityGraph,
     pub settings: Settings,
 }
 
@@ -200,13 +214,50 @@ impl Default for Job {
             columns: ColumnNames::default(),
             unique_profiles: true,
             projection: Projection::default(),
-            filter: MembershipFilter::default(),
+            filter: ProfileFilter::default(),
+            slice: None,
+            identity_graph: IdentityGraph::Pdg,
             settings: Settings { row_batch: 3, ..Settings::default() },
         }
     }
 }
 
 impl Job {
+    /// The job as a plan; its parts stand aside.
+    pub fn plan(&self) -> Plan {
+        let table = |name: &str| TableName { database: "sample".into(), table: name.into() };
+        let pin = Pin { dataset_id: "p".into(), table: table("p"), table_uuid: "p".into(), snapshot_id: Some(1) };
+        let source = PlannedSource {
+            kind: DatasetKind::Profile,
+            pin,
+            schema: self.source.clone(),
+            columns: self.columns.clone(),
+            unique_profiles: self.unique_profiles,
+        };
+        let target = PlannedTarget {
+            dataset_id: "e".into(),
+            table: table("e"),
+            table_uuid: "e".into(),
+            schema: self.target.clone(),
+            spec_id: 0,
+            data_prefix: "s3://lake/export/".into(),
+        };
+        Plan {
+            version: PLAN_VERSION,
+            tenant: Tenant::new("A@AdobeOrg", "prod").unwrap(),
+            job_id: JobId::parse("1").unwrap(),
+            sources: vec![source],
+            target,
+            merge_policy: MergePolicy { identity_graph: self.identity_graph, ..MergePolicy::built_in() },
+            projection: self.projection.clone(),
+            filter: self.filter.clone(),
+            events: None,
+            batches: vec![BatchId::new(0xba7c)],
+            segment_per_batch: false,
+            parts: Vec::new(),
+        }
+    }
+
     /// A job that exports these fields of everybody.
     pub fn fields(paths: &str) -> Self {
         Self { projection: Projection::parse(paths), ..Self::default() }
@@ -215,7 +266,7 @@ impl Job {
     /// A job that exports the ids of a segment's members.
     pub fn segment(namespace: &str, id: &str, statuses: &[MembershipStatus]) -> Self {
         let segments = vec![SegmentEntry::new(id, namespace, statuses)];
-        Self { filter: MembershipFilter { segments, ..Default::default() }, ..Self::fields("profileId") }
+        Self { filter: ProfileFilter { segments, ..Default::default() }, ..Self::fields("profileId") }
     }
 
     /// The same within a window.
@@ -232,20 +283,10 @@ impl Job {
         files: Vec<DataFile>,
         step: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
-        let part = PlannedPart { files };
-        let batch_id = BatchId::new(0xba7c);
-        let task = PartTask {
-            part: &part,
-            source: &self.source,
-            columns: &self.columns,
-            unique_profiles: self.unique_profiles,
-            target: &self.target,
-            projection: &self.projection,
-            filter: &self.filter,
-            batch_id: &batch_id,
-            settings: self.settings,
-        };
-        let file_at = |n| Location::new("lake", format!("export/part-{n:03}.parquet"));
+        let part = PlannedPart { files, deletes: Vec::new(), slice: self.slice };
+        let plan = self.plan();
+        let task = PartTask { plan: &plan, part: &part, settings: self.settings };
+        let file_at = |_: &BatchId, n| Location::new("lake", format!("export/part-{n:03}.parquet"));
         sendable(export_part(store, &task, file_at, step)).await
     }
 

@@ -1,0 +1,344 @@
+//! The second pass over some of the profiles: their rows are read, and those of several rows merged.
+
+use super::index::Index;
+use super::merge::{At, Candidates, gather, merge};
+use super::rank::{NO_TIME, Rank};
+use super::verdict::Verdict;
+use crate::alone::LoneRows;
+use crate::batches::{Batches, broken};
+use crate::error::EngineError;
+use crate::identities;
+use crate::input::InputFile;
+use crate::layout::{EventLayout, IDENTITY_MAP};
+use crate::membership::micros;
+use crate::part::{Part, Progress, Step, Tally};
+use crate::tree::find;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StructArray, new_null_array};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::ArrowError;
+use arrow_select::filter::{filter, filter_record_batch};
+use domain::id::BatchId;
+use domain::instant::Micros;
+use domain::plan::Counts;
+use domain::ports::objects::{Location, ReadObjects, WriteObjects};
+use futures::{Stream, StreamExt};
+use parquet::arrow::arrow_reader::RowSelection;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Decoded rows take about so many times the bytes that their pages take uncompressed.
+const DECODED: u64 = 2;
+
+/// Divides the profiles, in order, so that the rows that are held of each division fit the memory.
+pub(super) fn plan<O: ReadObjects>(
+    part: &Part<'_, O>,
+    inputs: &[InputFile<O>],
+    index: &Index,
+    verdict: &Verdict,
+) -> Result<Vec<Range<usize>>, EngineError> {
+    let (mut fragment_bytes, mut event_bytes) = (1, 1);
+    for (input, file) in inputs.iter().zip(&part.task.part.files) {
+        let fragments = part.layout.fragments.bind(file.source, input)?;
+        fragment_bytes = input.row_bytes(&fragments.leaves).max(fragment_bytes);
+        if let (Some(events), true) = (&part.layout.events, part.sources[file.source].holds_events()) {
+            event_bytes = input.row_bytes(&events.form.bind(file.source, input)?.leaves).max(event_bytes);
+        }
+    }
+    let held = |profile: usize| match (verdict.exported[profile], &part.layout.events) {
+        (false, _) => 0,
+        (true, Some(_)) => {
+            u64::from(verdict.fragments[profile]) * fragment_bytes + u64::from(verdict.events[profile]) * event_bytes
+        }
+        (true, None) if verdict.fragments[profile] == 1 => 0,
+        (true, None) => u64::from(verdict.fragments[profile].max(verdict.events[profile])) * fragment_bytes,
+    };
+    let (mut rounds, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for profile in 0..index.profiles {
+        let more = held(profile) * DECODED;
+        if bytes + more > part.task.settings.merge_bytes && profile > start {
+            rounds.push(start..profile);
+            (start, bytes) = (profile, 0);
+        }
+        bytes += more;
+    }
+    rounds.push(start..index.profiles);
+    Ok(rounds)
+}
+
+/// A division of the profiles, and what is held of them.
+pub(super) struct Round<'a, O> {
+    part: &'a Part<'a, O>,
+    inputs: &'a [InputFile<O>],
+    index: &'a Index,
+    verdict: &'a Verdict,
+    profiles: Range<usize>,
+    fragments: Held<Rank>,
+    events: Held<EventOrder>,
+}
+
+/// An event's place among those of its profile: when it happened, then where it stands.
+type EventOrder = (i64, u64);
+
+/// Rows that wait for being merged.
+struct Held<K> {
+    batches: Vec<RecordBatch>,
+    /// Profile and order of each row, and where it is.
+    rows: Vec<(u32, K, At)>,
+}
+
+impl<K> Default for Held<K> {
+    fn default() -> Self {
+        Self { batches: Vec::new(), rows: Vec::new() }
+    }
+}
+
+impl<K> Held<K> {
+    fn extend(&mut self, batches: impl IntoIterator<Item = (RecordBatch, Vec<(u32, K)>)>) {
+        for (batch, rows) in batches {
+            let at = self.batches.len();
+            self.rows.extend(rows.into_iter().enumerate().map(|(row, (profile, key))| (profile, key, (at, row))));
+            self.batches.push(batch);
+        }
+    }
+}
+
+impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
+    pub(super) fn new(
+        part: &'a Part<'a, O>,
+        inputs: &'a [InputFile<O>],
+        index: &'a Index,
+        verdict: &'a Verdict,
+        profiles: Range<usize>,
+    ) -> Self {
+        Self { part, inputs, index, verdict, profiles, fragments: Held::default(), events: Held::default() }
+    }
+
+    /// Reads and exports the round's profiles.
+    pub(super) async fn export<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        mut self,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        for file in 0..self.inputs.len() {
+            self.read_fragments(file, batches, tally).await?;
+            self.read_events(file, tally).await?;
+        }
+        self.fragments.rows.sort_unstable();
+        self.events.rows.sort_unstable();
+        let mut events = self.events.rows.as_slice();
+        let mut rows = self.fragments.rows.as_slice();
+        while !rows.is_empty() {
+            let mut profiles = Vec::new();
+            let mut candidates = Candidates::default();
+            while let Some((profile, ..)) = rows.first().filter(|_| profiles.len() < self.part.task.settings.row_batch)
+            {
+                let of_profile = rows.partition_point(|(other, ..)| other <= profile);
+                candidates.push(rows[..of_profile].iter().map(|(.., at)| *at));
+                profiles.push(*profile);
+                rows = &rows[of_profile..];
+            }
+            let merged = merge(&self.fragments.batches, &candidates).map_err(broken)?;
+            let of_profiles = self.part.layout.events.as_ref();
+            let of_profiles = of_profiles.map(|layout| self.lists(layout, &profiles, &mut events)).transpose();
+            self.write(merged, of_profiles.map_err(broken)?, &profiles, batches, &mut tally.counts).await?;
+            tally.report(0)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a profile is exported in this round.
+    fn takes(&self, profile: u32) -> bool {
+        self.profiles.contains(&(profile as usize)) && self.verdict.exported[profile as usize]
+    }
+
+    /// Whether a profile's one row is written as it is read.
+    fn is_lone(&self, profile: u32) -> bool {
+        self.part.layout.events.is_none() && self.verdict.fragments[profile as usize] == 1
+    }
+
+    /// Reads the fragments of a file; of an event dataset, the rows of profiles that have nothing else.
+    async fn read_fragments<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &mut self,
+        file: usize,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        let (input, source) = (&self.inputs[file], self.part.task.part.files[file].source);
+        let of_events = self.part.sources[source].holds_events();
+        let lone_rows = LoneRows::bind(self.part, source, input)?;
+        let form = self.part.layout.fragments.bind(source, input)?;
+        let profiles = &self.index.files[file].profile;
+        let is_lone = |row: &usize| !of_events && self.is_lone(profiles[*row]);
+        let is_wanted = |row: &usize| {
+            let profile = profiles[*row];
+            self.takes(profile) && (!of_events || self.verdict.is_empty(profile as usize))
+        };
+        let mut held = Vec::new();
+        for &group in &input.groups {
+            let rows = rows_of(input, group, is_wanted);
+            let any_lone = rows.iter().any(is_lone);
+            let any_held = !rows.iter().all(is_lone);
+            let mut leaves = if any_lone { lone_rows.leaves.clone() } else { Vec::new() };
+            leaves.extend(form.leaves.iter().filter(|_| any_held));
+            let Some(mut stream) = self.stream(input, group, &leaves, &rows)? else { continue };
+            let mut unread = rows.as_slice();
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                let read;
+                (read, unread) = unread.split_at(batch.num_rows());
+                if any_lone {
+                    let (some, of_some) = those(&batch, read, is_lone).map_err(|_| input.unfit())?;
+                    let targets = self.verdict.targets.pick(of_some.iter().map(|row| profiles[*row] as usize));
+                    lone_rows.write(input, some, targets, batches, &mut tally.counts).await?;
+                }
+                if any_held {
+                    let (some, of_some) = those(&batch, read, |row| !is_lone(row)).map_err(|_| input.unfit())?;
+                    held.push((form.batch(&some.into()).map_err(|_| input.unfit())?, of_some));
+                }
+                tally.report(0)?;
+            }
+        }
+        let merge = &self.part.task.plan.merge_policy.attribute_merge;
+        let times = &self.index.files[file].ingest_time;
+        // Event datasets stand in no order of precedence: their rows go by time.
+        let dataset = if of_events { 0 } else { source };
+        let rank = |row: usize| Rank::new(merge, dataset, times[row], sequence(file, row));
+        self.fragments.extend(
+            held.into_iter()
+                .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profiles[row], rank(row))).collect())),
+        );
+        Ok(())
+    }
+
+    /// Reads the events of a file that go along.
+    async fn read_events(
+        &mut self,
+        file: usize,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        let (input, source) = (&self.inputs[file], &self.part.task.part.files[file].source);
+        let (Some(layout), Some(asked)) = (&self.part.layout.events, &self.part.task.plan.events) else {
+            return Ok(());
+        };
+        if !self.part.sources[*source].holds_events() {
+            return Ok(());
+        }
+        let form = layout.form.bind(*source, input)?;
+        let timestamp = self.part.sources[*source].timestamp.as_ref().and_then(|field| find(&input.columns, field));
+        let mut leaves = form.leaves.clone();
+        timestamp.iter().for_each(|column| column.witness(&mut leaves));
+        let rows = &self.index.files[file];
+        let ingested = |row: usize| Some(rows.ingest_time[row]).filter(|at| *at != NO_TIME).map(Micros);
+        let is_wanted = |row: &usize| self.takes(rows.profile[*row]) && asked.admits(ingested(*row));
+        let mut held = Vec::new();
+        for &group in &input.groups {
+            let wanted = rows_of(input, group, is_wanted);
+            let Some(mut stream) = self.stream(input, group, &leaves, &wanted)? else { continue };
+            let mut unread = wanted.as_slice();
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                let read;
+                (read, unread) = unread.split_at(batch.num_rows());
+                let times = timestamp.and_then(|column| batch.column_by_name(&column.name)).map(micros).transpose();
+                let times = times.map_err(|_| input.unfit())?;
+                let time = |at: usize| times.as_ref().filter(|t| t.is_valid(at)).map_or(NO_TIME, |t| t.value(at));
+                let order = |(at, row): (usize, &usize)| (rows.profile[*row], (time(at), sequence(file, *row)));
+                let of_batch = read.iter().enumerate().map(order).collect();
+                held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, of_batch));
+                tally.report(0)?;
+            }
+        }
+        self.events.extend(held);
+        Ok(())
+    }
+
+    /// The given rows of a row group; `None` where there are none.
+    fn stream(
+        &self,
+        input: &'a InputFile<O>,
+        group: usize,
+        leaves: &[usize],
+        rows: &[usize],
+    ) -> Result<Option<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'a, O>>, EngineError>
+    {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let first = input.first_row(group) as usize;
+        let mut chosen = vec![false; input.rows(group) as usize];
+        rows.iter().for_each(|row| chosen[row - first] = true);
+        let selection = RowSelection::from_filters(&[chosen.into()]);
+        input.stream(group, leaves, Some(selection), self.part.task.settings.row_batch).map(Some)
+    }
+
+    /// The events of profiles, as a column beside them. Both are in order of profile; events are taken off the front.
+    fn lists(
+        &self,
+        layout: &EventLayout,
+        profiles: &[u32],
+        events: &mut &[(u32, EventOrder, At)],
+    ) -> Result<ArrayRef, ArrowError> {
+        let (mut lengths, mut places) = (Vec::new(), Vec::new());
+        for profile in profiles {
+            let of_profile = events.partition_point(|(other, ..)| other <= profile);
+            places.extend(events[..of_profile].iter().filter(|(of, ..)| of == profile).map(|(.., at)| Some(*at)));
+            *events = &events[of_profile..];
+            lengths.push(places.len());
+        }
+        let lengths = lengths.iter().scan(0, |before, end| Some(end - std::mem::replace(before, *end)));
+        let batches: Vec<ArrayRef> =
+            self.events.batches.iter().map(|b| Arc::new(StructArray::from(b.clone())) as ArrayRef).collect();
+        let elements = match batches.is_empty() {
+            true => new_null_array(layout.element.data_type(), 0),
+            false => gather(&batches, places.into_iter())?,
+        };
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(layout.element.clone(), offsets, elements, None)?))
+    }
+
+    /// Writes merged profiles, but for those with too many identities.
+    async fn write<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        merged: RecordBatch,
+        events: Option<ArrayRef>,
+        profiles: &[u32],
+        batches: &mut Batches<'_, O, F>,
+        counts: &mut Counts,
+    ) -> Result<(), EngineError> {
+        let of_profile = |profile: &u32| self.verdict.targets.of(*profile as usize);
+        let fits = match merged.column_by_name(IDENTITY_MAP).and_then(|column| column.as_map_opt()) {
+            Some(maps) => identities::judge(maps, |row| of_profile(&profiles[row]).len() as u64, counts),
+            None => Ok(BooleanArray::from(vec![true; profiles.len()])),
+        };
+        let fits = fits.map_err(broken)?;
+        let kept: Vec<usize> = (0..fits.len()).filter(|row| fits.value(*row)).collect();
+        let targets = self.verdict.targets.pick(kept.iter().map(|row| profiles[*row] as usize));
+        let columns = self.part.layout.finish(&filter_record_batch(&merged, &fits).map_err(broken)?);
+        let events = events.map(|events| filter(&events, &fits)).transpose().map_err(broken)?;
+        counts.rows += kept.iter().map(|row| of_profile(&profiles[*row]).len() as u64).sum::<u64>();
+        batches.write(&columns.map_err(broken)?, events.as_ref(), kept.len(), &targets).await
+    }
+}
+
+/// The position of a row among all rows of the part.
+fn sequence(file: usize, row: usize) -> u64 {
+    (file as u64) << 32 | row as u64
+}
+
+/// The rows of a row group that are wanted, by position in the file.
+fn rows_of<O: ReadObjects>(input: &InputFile<O>, group: usize, is_wanted: impl Fn(&usize) -> bool) -> Vec<usize> {
+    let first = input.first_row(group) as usize;
+    (first..first + input.rows(group) as usize).filter(is_wanted).collect()
+}
+
+/// Those rows of a batch that are meant, with their positions.
+fn those(
+    batch: &RecordBatch,
+    rows: &[usize],
+    is_meant: impl Fn(&usize) -> bool,
+) -> Result<(RecordBatch, Vec<usize>), ArrowError> {
+    let mask: BooleanArray = rows.iter().map(|row| Some(is_meant(row))).collect();
+    let meant = rows.iter().copied().filter(|row| is_meant(row)).collect();
+    Ok((filter_record_batch(batch, &mask)?, meant))
+}
