@@ -11,7 +11,7 @@ pub use wiring::{SETTINGS, run};
 use domain::id::{BatchId, JobId, uuid_v4};
 use domain::job::{Echo, Job, JobRecord, Progress, render};
 use domain::message::{Message, Task};
-use domain::ports::jobs::{CreateJobs, Created, IdempotencyKey, ReadJobs};
+use domain::ports::jobs::{CreateJobs, Created, FirstUse, IdempotencyKey, ReadJobs};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::ReadRegistry;
 use domain::ports::{Clock, Random};
@@ -27,9 +27,8 @@ const MOST_DRAWS: usize = 16;
 /// Largest job record as JSON, in bytes; an item of the store ends at 400 KiB, and the record still grows.
 const MAX_RECORD_BYTES: usize = 350 * 1024;
 
-/// Creates the job that the request asks for; or gives again the one that its idempotency key made.
-///
-/// The request is judged before the key: a repetition that the registry has come to refuse meanwhile is refused.
+/// Creates the job that the request asks for; or gives again the one that its idempotency key made, whatever has become of
+/// the registry meanwhile.
 pub async fn handle<J, G, Q>(
     jobs: &J,
     registry: &G,
@@ -44,16 +43,26 @@ where
     Q: SendMessages,
 {
     let sent = SentHeaders::read(&request.headers)?;
+    let key = sent.idempotency_key.as_deref().map(|key| headers::key_of(key, &request.body, clock.now()));
+    if let Some(key) = &key
+        && let Some(used) =
+            jobs.first_use(&request.caller.tenant, &key.key, clock.now()).await.map_err(failure::of_store)?
+    {
+        return Ok(reply(&first(jobs, &request, key, &used).await?));
+    }
     let body = request.json()?;
     let registry = registry.registry(&request.caller.tenant).await.map_err(failure::of_store)?;
     let accepted = validation::judge(&body, &registry, || BatchId::new(random.bits()))?;
-    let (record, fresh) = store(jobs, clock, random, &request, sent, accepted).await?;
-    tracing::Span::current().record("job_id", record.job.id.value());
+    let (record, fresh) = store(jobs, clock, random, &request, (sent, key), accepted).await?;
     if fresh {
         send_on_its_way(queue, &record.job).await;
     }
-    let location = format!("/export/jobs/{}", record.job.id);
-    Ok(Reply::ok(render(&record)).with("X-Location", location))
+    Ok(reply(&record))
+}
+
+fn reply(record: &JobRecord) -> Reply {
+    tracing::Span::current().record("job_id", record.job.id.value());
+    Reply::ok(render(record)).with("X-Location", format!("/export/jobs/{}", record.job.id))
 }
 
 /// C1: the job under an id that nobody has, or the key's own job; and whether it is the former.
@@ -62,7 +71,7 @@ async fn store<J: CreateJobs + ReadJobs>(
     clock: &impl Clock,
     random: &impl Random,
     request: &Request,
-    sent: SentHeaders,
+    (sent, key): (SentHeaders, Option<IdempotencyKey>),
     accepted: Accepted,
 ) -> Result<(JobRecord, bool), Problem> {
     let tenant = &request.caller.tenant;
@@ -75,12 +84,12 @@ async fn store<J: CreateJobs + ReadJobs>(
         let id = JobId::new(now, random.bits() as u64);
         let job = Job::new(tenant.clone(), id, nonce.clone(), echo.clone(), resolved.clone(), now);
         judge_size(&job)?;
-        let key = sent.idempotency_key.as_deref().map(|key| headers::key_of(key, &request.body, now));
         match jobs.create(&job, key.as_ref(), now).await.map_err(failure::of_store)? {
             Created::Stored => return Ok((JobRecord { job, progress: Progress::default() }, true)),
             Created::IdTaken => {}
-            Created::KeyTaken { body_hash, job } => {
-                return Ok((first(jobs, request, key, &body_hash, job).await?, false));
+            Created::KeyTaken(used) => {
+                let Some(key) = &key else { return Err(Problem::internal()) };
+                return Ok((first(jobs, request, key, &used).await?, false));
             }
         }
     }
@@ -92,15 +101,15 @@ async fn store<J: CreateJobs + ReadJobs>(
 async fn first<J: ReadJobs>(
     jobs: &J,
     request: &Request,
-    key: Option<IdempotencyKey>,
-    body_hash: &str,
-    id: JobId,
+    key: &IdempotencyKey,
+    used: &FirstUse,
 ) -> Result<JobRecord, Problem> {
-    if key.is_none_or(|key| key.body_hash != body_hash) {
+    if key.body_hash != used.body_hash {
         let title = "The Idempotency-Key was used before, with another body.";
         let detail = "Draw a new key for a new request; repeat a request only byte by byte.";
         return Err(Problem::new(Code::KeyReused, title, detail));
     }
+    let id = used.job;
     let record = jobs.job(&request.caller.tenant, id).await.map_err(failure::of_store)?;
     record.ok_or_else(|| {
         let title = format!("The Idempotency-Key made the export job {id}, which was deleted.");

@@ -1,5 +1,6 @@
 //! The route as clients see it, from the gateway's event to its reply.
 
+mod datasets;
 mod keys;
 mod rules;
 

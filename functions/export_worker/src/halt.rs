@@ -75,15 +75,8 @@ impl From<EngineError> for Halt {
             EngineError::Objects(error) => error.into(),
             EngineError::Input { ref meaning, .. } => {
                 tracing::error!(cause = %error, "an input file cannot be read");
-                Self::permanent(
-                    Code::DatasetUnfit,
-                    format!("A data file of the profile dataset cannot be read: {meaning}."),
-                )
+                Self::permanent(Code::DatasetUnfit, format!("A data file cannot be read: {meaning}."))
             }
-            EngineError::Fragments { .. } => Self::permanent(
-                Code::NotImplemented,
-                "The profile dataset holds several fragments of one profile; merging them is not implemented yet.",
-            ),
             EngineError::Unsupported(what) => Self::permanent(Code::DatasetUnfit, sentence(&what)),
             EngineError::Encode(cause) => {
                 tracing::error!(%cause, "rows could not be encoded");

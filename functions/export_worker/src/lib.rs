@@ -17,7 +17,7 @@ pub use wiring::{SETTINGS, run};
 
 use domain::message::{Message, Task};
 use domain::ports::jobs::{EndJobs, PlanParts, ReadJobs};
-use domain::ports::lake::{AppendOnce, ReadTables};
+use domain::ports::lake::{AppendOnce, WidenTables};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::WriteRegistry;
@@ -41,7 +41,7 @@ pub trait Ports: Send + Sync {
     /// The job store.
     type Jobs: PlanParts + EndJobs;
     /// Tables.
-    type Lake: ReadTables + AppendOnce;
+    type Lake: WidenTables + AppendOnce;
     /// Objects.
     type Objects: ReadObjects + WriteObjects;
     /// The work queue.

@@ -2,7 +2,7 @@
 
 use crate::{Halt, Ports, stored_plan};
 use bytes::Bytes;
-use domain::id::uuid_v4;
+use domain::id::{BatchId, uuid_v4};
 use domain::job::{Job, Progress, Work};
 use domain::message::{Message, Task};
 use domain::plan::{OutputList, Plan, part_file};
@@ -52,19 +52,8 @@ async fn work_on<P: Ports>(
     let broken = || Halt::permanent(Code::Internal, "The job's plan does not fit its parts.");
     let planned = plan.parts.get(part.part as usize).ok_or_else(broken)?;
     let prefix = Location::parse(&plan.target.data_prefix).ok_or_else(broken)?;
-    let batch = plan.batches.first().ok_or_else(broken)?;
-    let file_at = |n: usize| prefix.join(&part_file(part.part, claimed.attempt, owner, batch, n));
-    let task = PartTask {
-        part: planned,
-        source: &plan.source.schema,
-        columns: &plan.source.columns,
-        unique_profiles: plan.source.unique_profiles,
-        target: &plan.target.schema,
-        projection: &plan.projection,
-        filter: &plan.filter,
-        batch_id: batch,
-        settings: engine::Settings::default(),
-    };
+    let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(part.part, claimed.attempt, owner, batch, n));
+    let task = PartTask { plan, part: planned, settings: engine::Settings::default() };
     let lost = AtomicBool::new(false);
     let export = engine::export_part(ports.objects(), &task, file_at, |_| match lost.load(Ordering::Relaxed) {
         true => Step::Stop,

@@ -2,20 +2,21 @@
 
 use crate::{Halt, Ports, stored_plan};
 use domain::id::uuid_v4;
-use domain::job::{Job, Work};
+use domain::job::{Job, ResolvedDataset, Work};
 use domain::message::{Message, Task};
 use domain::plan::{
-    MAX_PLANNED_FILES, PLAN_VERSION, Pin, Plan, PlannedSource, PlannedTarget, TableName, compose_parts,
+    MAX_PLANNED_FILES, PLAN_VERSION, Pin, Plan, PlannedSource, PlannedTarget, TableFiles, compose_parts,
 };
 use domain::ports::jobs::{MoveJobs, PlanParts, ReadJobs, Swap};
-use domain::ports::lake::{ReadTables, TableState};
+use domain::ports::lake::{ReadTables, TableState, WidenTables};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::{Entry, ReadRegistry, WriteRegistry};
 use domain::ports::{Clock, Random};
 use domain::problem::Code;
-use domain::registry::{Dataset, Registry, TableCopy};
+use domain::registry::{Dataset, DatasetKind, Registry};
 use domain::state::State;
-use domain::validation::{source_fitness, target_fitness, unknown_path};
+use domain::union::{Input, export_schema};
+use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitness, unknown_path};
 
 /// How long a part may lie unclaimed before the sweeper sends its message again, in seconds.
 const FIRST_PATIENCE_SECONDS: i64 = 120;
@@ -49,100 +50,177 @@ pub async fn plan<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
 /// P1 and the computing half of P2. `None` = the job moved on meanwhile.
 async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
     let registry = ports.registry().registry(&job.tenant).await?;
-    let source = dataset(&registry, &job.resolved.source)?;
-    let target = dataset(&registry, &job.resolved.target)?;
-    let read = look(ports, job, source, &job.resolved.source_table).await?;
-    let written = look(ports, job, target, &job.resolved.target_table).await?;
-    judge(job, source, &read.copy, &written.copy)?;
-    let Some(pin) = pin(ports, job, source, &read).await? else { return Ok(None) };
-    if pin.table_uuid != read.copy.table_uuid {
-        return Err(Halt::permanent(Code::DatasetUnfit, "The profile dataset's table was dropped and created again."));
+    let (mut datasets, mut states) = (Vec::new(), Vec::new());
+    for resolved in &job.resolved.sources {
+        let (dataset, state) = look(ports, job, &registry, resolved).await?;
+        datasets.push(dataset);
+        states.push(state);
     }
-    let files = ports.lake().files(&pin, &source.columns.profile_id).await?;
-    if files.len() > MAX_PLANNED_FILES {
-        let what = format!("The profile dataset has {} files; at most {MAX_PLANNED_FILES} are planned.", files.len());
-        return Err(Halt::permanent(Code::LimitExceeded, format!("{what} Compact the table.")));
-    }
-    let data_prefix = format!("{}/data/", written.location.trim_end_matches('/'));
+    let needs = judge(job, &datasets)?;
+    let target = widened_target(ports, job, &registry, &datasets).await?;
+    let Some(pins) = pin(ports, job, &datasets, &states).await? else { return Ok(None) };
+    let tables = files(ports, &datasets, &states, &pins).await?;
+    let sources = datasets.into_iter().zip(states).zip(pins).map(|((dataset, state), pin)| PlannedSource {
+        kind: dataset.kind,
+        pin,
+        schema: state.copy.schema,
+        columns: dataset.columns,
+        unique_profiles: dataset.unique_profiles,
+    });
+    let resolved = job.resolved.clone();
     Ok(Some(Plan {
         version: PLAN_VERSION,
         tenant: job.tenant.clone(),
         job_id: job.id,
-        source: PlannedSource {
-            pin,
-            schema: read.copy.schema,
-            columns: source.columns.clone(),
-            unique_profiles: source.unique_profiles,
-        },
-        target: PlannedTarget {
-            dataset_id: target.id.clone(),
-            table: target.table.clone(),
-            table_uuid: written.copy.table_uuid,
-            schema: written.copy.schema,
-            spec_id: written.copy.batch_spec_id.unwrap_or_default(),
-            data_prefix,
-        },
-        projection: job.resolved.projection.clone(),
-        filter: job.resolved.filter.clone(),
-        batches: job.resolved.batches.clone(),
-        parts: compose_parts(files, source.unique_profiles, ports.settings().part_target_bytes),
+        sources: sources.collect(),
+        target,
+        merge_policy: resolved.merge_policy,
+        projection: resolved.projection,
+        filter: resolved.filter,
+        events: resolved.events,
+        batches: resolved.batches,
+        segment_per_batch: resolved.segment_per_batch,
+        parts: compose_parts(tables, needs, ports.settings().part_target_bytes),
     }))
 }
 
-fn dataset<'r>(registry: &'r Registry, id: &str) -> Result<&'r Dataset, Halt> {
-    let gone = || Halt::permanent(Code::UnknownReference, format!("The dataset {id} is no longer registered."));
-    registry.dataset(id).ok_or_else(gone)
-}
-
-/// Looks at a dataset's table and refreshes the registry's copy of it.
-async fn look<P: Ports>(ports: &P, job: &Job, dataset: &Dataset, resolved: &TableName) -> Result<TableState, Halt> {
-    if dataset.table != *resolved {
-        let what = format!("The dataset {} was registered with another table after the job was created.", dataset.id);
+/// A dataset of the job and its table as it stands; refreshes the registry's copy of it.
+async fn look<P: Ports>(
+    ports: &P,
+    job: &Job,
+    registry: &Registry,
+    resolved: &ResolvedDataset,
+) -> Result<(Dataset, TableState), Halt> {
+    let ResolvedDataset { id, kind, table } = resolved;
+    let Some(dataset) = registry.dataset(id) else {
+        return Err(Halt::permanent(Code::UnknownReference, format!("The dataset {id} is no longer registered.")));
+    };
+    if dataset.table != *table || dataset.kind != *kind {
+        let what = format!("The dataset {id} was registered otherwise after the job was created.");
         return Err(Halt::permanent(Code::DatasetUnfit, what));
     }
-    let state = ports.lake().look(&dataset.table, &dataset.columns.profile_id).await?;
-    if dataset.copy.as_ref() != Some(&state.copy) {
-        let fresh = Dataset { copy: Some(state.copy.clone()), ..dataset.clone() };
-        ports.registry().put_entry(&job.tenant, &Entry::Dataset(fresh)).await?;
+    let state = ports.lake().look(table, &dataset.columns.profile_id).await?;
+    Ok((refresh(ports, job, dataset, &state).await?, state))
+}
+
+/// The dataset with the table's copy as it stands, which the registry gets too.
+async fn refresh<P: Ports>(ports: &P, job: &Job, dataset: &Dataset, state: &TableState) -> Result<Dataset, Halt> {
+    let fresh = Dataset { copy: Some(state.copy.clone()), ..dataset.clone() };
+    if *dataset != fresh {
+        ports.registry().put_entry(&job.tenant, &Entry::Dataset(fresh.clone().into())).await?;
     }
-    Ok(state)
+    Ok(fresh)
 }
 
 /// What POST judged on the registry's copies, judged again on the tables themselves.
-fn judge(job: &Job, source: &Dataset, read: &TableCopy, written: &TableCopy) -> Result<(), Halt> {
+fn judge(job: &Job, datasets: &[Dataset]) -> Result<MergeNeeds, Halt> {
     let unfit = |what| Halt::permanent(Code::DatasetUnfit, what);
-    source_fitness(source, Some(read)).map_err(unfit)?;
-    target_fitness(Some(written)).map_err(unfit)?;
-    match unknown_path(&job.resolved.projection, &source.columns, read) {
-        None => Ok(()),
-        Some(path) => {
-            Err(Halt::permanent(Code::UnknownPath, format!("The profile schema has no path {path} any more.")))
+    for dataset in datasets {
+        source_fitness(dataset, dataset.copy.as_ref()).map_err(unfit)?;
+    }
+    let by_reference: Vec<_> = datasets.iter().collect();
+    let with_times = job.resolved.filter.updated_after.is_some();
+    let needs = merge_fitness(&by_reference, with_times).map_err(|(_, what)| unfit(what))?;
+    let tables = |kind| {
+        let of_kind = datasets.iter().filter(move |d| d.kind == kind);
+        of_kind.filter_map(|d| Some((&d.columns, d.copy.as_ref()?))).collect::<Vec<_>>()
+    };
+    let events = job.resolved.events.iter().map(|events| (&events.projection, DatasetKind::Event));
+    for (projection, kind) in [(&job.resolved.projection, DatasetKind::Profile)].into_iter().chain(events) {
+        if let Some(path) = unknown_path(projection, &tables(kind)) {
+            return Err(Halt::permanent(Code::UnknownPath, format!("The schema has no path {path} any more.")));
         }
     }
+    Ok(needs)
 }
 
-/// P1. An earlier pin stands; `None` = the job moved on.
-async fn pin<P: Ports>(ports: &P, job: &Job, source: &Dataset, read: &TableState) -> Result<Option<Pin>, Halt> {
-    let pin = Pin {
-        dataset_id: source.id.clone(),
-        table: source.table.clone(),
-        table_uuid: read.copy.table_uuid.clone(),
-        snapshot_id: read.snapshot_id,
+/// The export dataset, its table widened by whatever the sources have gained.
+async fn widened_target<P: Ports>(
+    ports: &P,
+    job: &Job,
+    registry: &Registry,
+    sources: &[Dataset],
+) -> Result<PlannedTarget, Halt> {
+    let (dataset, state) = look(ports, job, registry, &job.resolved.target).await?;
+    target_fitness(Some(&state.copy)).map_err(|what| Halt::permanent(Code::DatasetUnfit, what))?;
+    let inputs = |kind| {
+        let of_kind = sources.iter().filter(move |d| d.kind == kind);
+        of_kind.filter_map(input).collect::<Vec<_>>()
     };
+    let mut conflicts = Vec::new();
+    let wanted = export_schema(&inputs(DatasetKind::Profile), &inputs(DatasetKind::Event), &mut conflicts);
+    if let Some(conflict) = conflicts.first() {
+        let what = format!("The dataset {} cannot be exported with the others: {}", conflict.dataset_id, conflict.what);
+        return Err(Halt::permanent(Code::DatasetUnfit, what));
+    }
+    let state = ports.lake().widen(&dataset.table, &state.copy.table_uuid, &wanted).await?;
+    refresh(ports, job, &dataset, &state).await?;
+    Ok(PlannedTarget {
+        dataset_id: dataset.id,
+        table: dataset.table,
+        table_uuid: state.copy.table_uuid,
+        schema: state.copy.schema,
+        spec_id: state.copy.batch_spec_id.unwrap_or_default(),
+        data_prefix: format!("{}/data/", state.location.trim_end_matches('/')),
+    })
+}
+
+fn input(dataset: &Dataset) -> Option<Input<'_>> {
+    let schema = &dataset.copy.as_ref()?.schema;
+    Some(Input { id: &dataset.id, columns: &dataset.columns, schema })
+}
+
+/// P1. Earlier pins stand; `None` = the job moved on.
+async fn pin<P: Ports>(
+    ports: &P,
+    job: &Job,
+    datasets: &[Dataset],
+    states: &[TableState],
+) -> Result<Option<Vec<Pin>>, Halt> {
+    let pins = datasets.iter().zip(states).map(|(dataset, state)| Pin {
+        dataset_id: dataset.id.clone(),
+        table: dataset.table.clone(),
+        table_uuid: state.copy.table_uuid.clone(),
+        snapshot_id: state.snapshot_id,
+    });
+    let pins: Vec<_> = pins.collect();
     let mut job = job.clone();
     loop {
         if let Some(pins) = &job.pins {
-            return Ok(pins.first().cloned());
+            return Ok(Some(pins.clone()));
         }
-        let Ok(next) = job.pin(vec![pin.clone()], ports.clock().now()) else { return Ok(None) };
+        let Ok(next) = job.pin(pins.clone(), ports.clock().now()) else { return Ok(None) };
         match ports.jobs().swap(&next).await? {
-            Swap::Done => return Ok(Some(pin)),
+            Swap::Done => return Ok(Some(pins)),
             Swap::Moved => match ports.jobs().job(&job.tenant, job.id).await? {
                 Some(record) => job = record.job,
                 None => return Ok(None),
             },
         }
     }
+}
+
+/// The files of all sources at their pinned snapshots.
+async fn files<P: Ports>(
+    ports: &P,
+    datasets: &[Dataset],
+    states: &[TableState],
+    pins: &[Pin],
+) -> Result<Vec<TableFiles>, Halt> {
+    let mut tables = Vec::new();
+    for ((dataset, state), pin) in datasets.iter().zip(states).zip(pins) {
+        if pin.table_uuid != state.copy.table_uuid {
+            let what = format!("The table of the dataset {} was dropped and created again.", dataset.id);
+            return Err(Halt::permanent(Code::DatasetUnfit, what));
+        }
+        tables.push(ports.lake().files(pin, &dataset.columns.profile_id).await?);
+    }
+    let files: usize = tables.iter().map(|t: &TableFiles| t.data.len() + t.deletes.len()).sum();
+    if files > MAX_PLANNED_FILES {
+        let what = format!("The export reads {files} files; at most {MAX_PLANNED_FILES} are planned.");
+        return Err(Halt::permanent(Code::LimitExceeded, format!("{what} Compact the tables.")));
+    }
+    Ok(tables)
 }
 
 /// P3: NEW → PROCESSING; whether the job is being processed now, by this call or another's.

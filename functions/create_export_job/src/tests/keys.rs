@@ -109,3 +109,12 @@ async fn a_key_has_1_to_255_visible_characters() {
         assert_eq!(code(&keyed(&world, unsound, &smallest()).await), "UPAPI-113021-400", "{unsound}");
     }
 }
+
+#[tokio::test]
+async fn a_repetition_gives_the_first_job_even_where_the_registry_has_come_to_refuse_it() {
+    let mut world = World::new();
+    let first = keyed(&world, "k", &smallest()).await;
+    world.registry = MemoryRegistry::with(&tenant(), Registry::default());
+    assert_eq!(keyed(&world, "k", &smallest()).await, first);
+    assert_eq!(status(&keyed(&world, "new", &smallest()).await), 400);
+}

@@ -1,0 +1,177 @@
+//! Merge policies and datasets: what a request's references stand for, and whether they can serve it.
+
+use super::rules::{expect, with};
+use super::*;
+use domain::registry::{AttributeMerge, Dataset, IdentityGraph, MergePolicy, Segment};
+
+/// The sample registry with a second, undefaulted policy, a version more of the first, and segments of each.
+fn policies() -> Registry {
+    let mut registry = fixtures::registry();
+    let mut own = fixtures::policy("own", 3);
+    (own.default, own.identity_graph) = (false, IdentityGraph::None);
+    registry.policies.extend([own, fixtures::policy("by-time", 2)]);
+    let segment = |id: &str, policy: Option<&str>| Segment {
+        id: id.into(),
+        merge_policy_id: policy.map(str::to_owned),
+        ..registry.segments[0].clone()
+    };
+    let more = [segment("own", Some("own")), segment("plain", None), segment("dangling", Some("gone"))];
+    registry.segments.extend(more);
+    registry
+}
+
+#[tokio::test]
+async fn a_named_merge_policy_must_be_registered() {
+    let policy = |value: Value| with("mergePolicy", value);
+    let cases: Vec<(&str, Value, &[&str])> = vec![
+        ("by id", policy(json!({"id": "own"})), &[]),
+        ("by version", policy(json!({"id": "by-time", "version": 1})), &[]),
+        ("the built-in one", policy(json!({"id": "timestampOrdered-none-mp", "version": 1})), &[]),
+        ("none", policy(json!({})), &[]),
+        ("an unknown id", policy(json!({"id": "theirs"})), &["113014 mergePolicy.id"]),
+        ("an unknown version", policy(json!({"id": "own", "version": 9})), &["113014 mergePolicy.version"]),
+        ("a blank id", policy(json!({"id": ""})), &["113013 mergePolicy.id"]),
+        ("the id is a string", policy(json!({"id": 1})), &["113012 mergePolicy.id"]),
+        ("the version is whole", policy(json!({"id": "own", "version": 1.5})), &["113012 mergePolicy.version"]),
+        ("the version is not negative", policy(json!({"id": "own", "version": -1})), &["113012 mergePolicy.version"]),
+        ("a version without an id", policy(json!({"version": 1})), &["113011 mergePolicy.id"]),
+        ("a policy is an object", policy(json!("own")), &["113012 mergePolicy"]),
+    ];
+    expect(&World::with(policies()), cases).await;
+}
+
+#[tokio::test]
+async fn an_absent_merge_policy_is_that_of_the_segments_or_the_default() {
+    let world = World::with(policies());
+    let segments = |ids: &[&str]| {
+        let entries: Vec<_> = ids.iter().map(|id| json!({ "segmentId": id })).collect();
+        with("filter/segments", json!(entries))
+    };
+    let cases: [(Value, Value); 6] = [
+        (smallest(), json!({"id": "by-time", "version": 2})),
+        (segments(&["own"]), json!({"id": "own", "version": 3})),
+        (segments(&["own", "own"]), json!({"id": "own", "version": 3})),
+        (segments(&["gold", "plain", "unregistered"]), json!({"id": "by-time", "version": 2})),
+        (segments(&["unregistered"]), json!({"id": "by-time", "version": 2})),
+        (with("mergePolicy", json!({"id": "by-time", "version": 1})), json!({"id": "by-time", "version": 1})),
+    ];
+    for (body, policy) in cases {
+        assert_eq!(world.post(&body).await["body"]["mergePolicy"], policy, "{body}");
+    }
+    let mixed = segments(&["gold", "own"]);
+    let mut named = mixed.clone();
+    named["mergePolicy"] = json!({"id": "own"});
+    expect(
+        &world,
+        vec![
+            ("several policies", mixed, &["113016 mergePolicy.id"]),
+            ("several policies, one named", named, &[]),
+            ("a segment's policy is gone", segments(&["dangling"]), &["113014 filter.segments[0].segmentId"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn datasets_that_cannot_serve_are_told_with_their_repair() {
+    let unfit = |change: fn(&mut Dataset)| {
+        let mut registry = fixtures::registry();
+        registry.datasets.iter_mut().for_each(change);
+        World::with(registry)
+    };
+    let (target, source) = ("113019 destination.datasetId", "113019 schema.name");
+    let cases: [(fn(&mut Dataset), &[&str]); 6] = [
+        (|d| d.copy = None, &[target, source]),
+        (|d| d.copy.as_mut().unwrap().format_version = 3, &[target, source]),
+        (|d| d.copy.as_mut().unwrap().batch_spec_id = None, &[target]),
+        (|d| d.copy.as_mut().unwrap().delete_kinds = vec!["position".into(), "deletion vector".into()], &[source]),
+        (|d| d.unique_profiles = false, &[source]),
+        (|d| d.columns.profile_id = "customer_id".into(), &[source]),
+    ];
+    for (change, wanted) in cases {
+        expect(&unfit(change), vec![("unfit", smallest(), wanted)]).await;
+    }
+    let none = Registry { datasets: vec![fixtures::export_dataset()], ..fixtures::registry() };
+    expect(&World::with(none), vec![("no profile dataset", smallest(), &[source])]).await;
+}
+
+/// Two profile datasets and an event dataset of 16 buckets.
+fn several() -> Registry {
+    let mut registry = fixtures::registry_with_events();
+    let more = Dataset { id: "more".into(), ..registry.datasets[0].clone() };
+    registry.datasets.push(more);
+    registry
+}
+
+#[tokio::test]
+async fn delete_files_by_position_and_by_value_are_read() {
+    let mut registry = fixtures::registry();
+    for dataset in &mut registry.datasets {
+        dataset.copy.as_mut().unwrap().delete_kinds = vec!["equality".into(), "position".into()];
+    }
+    expect(&World::with(registry), vec![("both kinds", smallest(), &[])]).await;
+}
+
+#[tokio::test]
+async fn merging_needs_the_same_buckets_in_all_datasets_that_take_part() {
+    let source: &[&str] = &["113019 schema.name"];
+    let events: &[&str] = &["113019 additionalFields.eventList"];
+    let with_events = || with("additionalFields/eventList", json!({}));
+    let empty = || with("filter/emptyProfiles", json!(true));
+    let change = |id: &'static str, buckets: Option<u32>| {
+        let mut registry = several();
+        let dataset = registry.datasets.iter_mut().find(|d| d.id == id).unwrap();
+        dataset.copy.as_mut().unwrap().buckets = buckets;
+        World::with(registry)
+    };
+    let cases: Vec<(World, Value, &[&str])> = vec![
+        (World::with(several()), smallest(), &[]),
+        (World::with(several()), with_events(), &[]),
+        (change("more", None), smallest(), source),
+        (change("more", Some(8)), smallest(), source),
+        (change("events", None), smallest(), &[]),
+        (change("events", None), with_events(), events),
+        (change("events", Some(8)), empty(), &["113019 filter.emptyProfiles"]),
+        (World::new(), with_events(), events),
+        (World::new(), empty(), &[]),
+    ];
+    for (world, body, wanted) in cases {
+        expect(&world, vec![("buckets", body, wanted)]).await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_a_dataset_out_of_the_precedence_leaves_it_out_of_the_export() {
+    let mut registry = several();
+    let policy = |id: &str, order: &[&str]| MergePolicy {
+        id: id.into(),
+        attribute_merge: AttributeMerge::DataSetPrecedence { order: order.iter().map(|o| (*o).to_owned()).collect() },
+        default: false,
+        ..fixtures::policy("p", 1)
+    };
+    registry.policies.extend([policy("more-first", &["more", "profiles"]), policy("only-more", &["more"])]);
+    registry.policies.push(policy("nobody", &[]));
+    let world = World::with(registry);
+    for (policy, wanted) in
+        [("by-time", &["more", "profiles"][..]), ("more-first", &["more", "profiles"]), ("only-more", &["more"])]
+    {
+        let reply = world.post(&with("mergePolicy", json!({ "id": policy }))).await;
+        let sources = world.record(&reply).await.unwrap().job.resolved.sources;
+        assert_eq!(sources.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), wanted, "{policy}");
+    }
+    let nobody = with("mergePolicy", json!({"id": "nobody"}));
+    expect(&world, vec![("no dataset is left", nobody, &["113019 schema.name"])]).await;
+}
+
+#[tokio::test]
+async fn paths_of_events_are_those_of_the_event_datasets() {
+    let fields = |text: &str| with("additionalFields/eventList/fields", json!(text));
+    let both: &[&str] = &["113015 additionalFields.eventList.fields"; 2];
+    let cases: Vec<(&str, Value, &[&str])> = vec![
+        ("known", fields("eventType, timestamp"), &[]),
+        ("blank is all", fields(" "), &[]),
+        ("of the profile", fields("score,eventType,person.name"), both),
+        ("a window", with("additionalFields/eventList/filter/toIngestTimestamp", json!("2018-01-01T00:00:00Z")), &[]),
+    ];
+    expect(&World::with(several()), cases).await;
+}
