@@ -1,7 +1,7 @@
 //! The commands.
 
 use crate::failure::Failure;
-use crate::import::{self, Imported, read_files};
+use crate::import::{self, read_files};
 use crate::inspect;
 use crate::jobs::{self, Submit};
 use crate::registry::{self, RegistryFile};
@@ -47,18 +47,18 @@ pub enum Command {
         /// The dataset
         dataset: String,
     },
-    /// Load the sample's profiles, the same ones every time
+    /// Load the sample: profiles with their history, CRM records and events, the same ones every time
     SampleData {
-        /// How many
+        /// How many profiles
         #[arg(long, default_value_t = Sample::default().profiles, value_parser = clap::value_parser!(u32).range(1..))]
         profiles: u32,
         /// Seed
         #[arg(long, default_value_t = Sample::default().seed)]
         seed: u64,
-        /// The dataset, if not the sample's own
+        /// Only into this dataset: the sample's own, or another with the same columns
         #[arg(long, value_name = "ID")]
         dataset: Option<String>,
-        /// Load them even if the dataset has rows already
+        /// Load it even if there are rows already
         #[arg(long)]
         append: bool,
     },
@@ -95,7 +95,7 @@ pub enum RegistryCommand {
 /// A dataset's rows.
 #[derive(Debug, Subcommand)]
 pub enum DatasetCommand {
-    /// Load Parquet and NDJSON files of this machine into a profile dataset, as one snapshot
+    /// Load Parquet and NDJSON files of this machine into a profile or event dataset, as one snapshot
     Import {
         /// The dataset
         dataset: String,
@@ -105,6 +105,9 @@ pub enum DatasetCommand {
         /// Ingestion time of rows that have none: NOW or RFC 3339
         #[arg(long, value_name = "TIME", value_parser = ingest_time)]
         ingest_time: Option<Micros>,
+        /// The rows take the place of all that their profiles have in the dataset (an upsert, as equality deletes)
+        #[arg(long)]
+        replace: bool,
     },
 }
 
@@ -156,12 +159,16 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Registry(RegistryCommand::Apply { file, dry_run, yes }) => {
             apply(&mut stack, &file, dry_run, yes).await
         }
-        Command::Dataset(DatasetCommand::Import { dataset, files, ingest_time }) => {
+        Command::Dataset(DatasetCommand::Import { dataset, files, ingest_time, replace }) => {
             let dataset = stack.dataset(&dataset).await?;
             let (tables, objects) = (stack.tables().await?, stack.objects().await);
             let state = tables.look(&dataset.table, &dataset.columns.profile_id).await?;
             let batches = read_files(&files, &state.copy.schema)?;
-            say_imported(&import::load(&dataset, batches, ingest_time, &tables, &objects).await?);
+            let imported = match replace {
+                true => import::replace(&dataset, batches, ingest_time, &tables, &objects).await?,
+                false => import::load(&dataset, batches, ingest_time, &tables, &objects).await?,
+            };
+            println!("{imported}");
             Ok(())
         }
         Command::Check { dataset } => {
@@ -171,13 +178,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             if checked.problems.is_empty() { Ok(()) } else { Err(Failure::say("the dataset is not fit.")) }
         }
         Command::SampleData { profiles, seed, dataset, append } => {
-            let dataset = dataset.map_or_else(sample::profile_dataset, Ok)?;
-            let dataset = stack.dataset(&dataset).await?;
-            let (tables, objects) = (stack.tables().await?, stack.objects().await);
-            let sample = Sample { profiles, seed };
-            match sample::load(&sample, &dataset, append, &tables, &objects).await? {
-                Some(imported) => say_imported(&imported),
-                None => println!("{} has rows already; --append loads the sample beside them.", dataset.table),
+            let own =
+                || [sample::profile_dataset(), sample::crm_dataset(), sample::event_dataset()].into_iter().collect();
+            let ids: Vec<String> = dataset.map_or_else(own, |id| Ok(vec![id]))?;
+            for id in ids {
+                load_sample(&mut stack, &Sample { profiles, seed }, &id, append).await?;
             }
             Ok(())
         }
@@ -215,8 +220,14 @@ fn confirmed() -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn say_imported(imported: &Imported) {
-    println!("{} rows in {} files, {} bytes, one snapshot", imported.rows, imported.files, imported.bytes);
+async fn load_sample(stack: &mut Stack, sample: &Sample, id: &str, append: bool) -> Result<(), Failure> {
+    let dataset = stack.dataset(id).await?;
+    let (tables, objects) = (stack.tables().await?, stack.objects().await);
+    match sample::load(sample, &dataset, append, &tables, &objects).await? {
+        Some(imported) => println!("{}: {imported}", dataset.table),
+        None => println!("{} has rows already; --append loads the sample beside them.", dataset.table),
+    }
+    Ok(())
 }
 
 fn print_token(stack: &Stack, key: Option<PathBuf>, expires_in_seconds: i64) -> Result<(), Failure> {
@@ -314,6 +325,7 @@ mod tests {
             ("admin job watch 42 --base-url http://localhost:8080", true),
             ("admin job watch abc", false),
             ("admin dataset import crm a.parquet b.ndjson --ingest-time now", true),
+            ("admin dataset import crm a.parquet --replace", true),
             ("admin dataset import crm", false),
             ("admin dataset import crm a.parquet --ingest-time yesterday", false),
             ("admin registry apply r.yaml --dry-run", true),

@@ -1,10 +1,10 @@
 //! `admin check`: whether a dataset keeps what its owner promises, by reading every profile id of it.
 
-mod column;
+pub(crate) mod column;
 
 use crate::failure::Failure;
 use column::read_column;
-use domain::plan::{DataFile, Pin};
+use domain::plan::{DataFile, Pin, TableFiles};
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
 use domain::registry::{Dataset, DatasetKind};
@@ -19,8 +19,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub struct Checked {
     /// Live data files.
     pub files: usize,
-    /// Rows in them.
+    /// Rows in them, those that delete files take away included.
     pub rows: u64,
+    /// Live delete files.
+    pub delete_files: usize,
     /// Different profiles.
     pub profiles: u64,
     /// Why exports would be refused or wrong, a sentence each; empty = the dataset is fit.
@@ -43,7 +45,7 @@ impl fmt::Display for Checked {
 }
 
 /// Reads the profile ids of all live files: none is null, each lies in its bucket, and where the owner promises so none
-/// comes twice. Holds a hash of every profile of a bucket (of the table, where it has none) in memory.
+/// comes twice. Rows that delete files take away are read like all others, and said to be. Holds a hash of every profile of a bucket (of the table, where it has none) in memory.
 pub async fn check(
     dataset: &Dataset,
     tables: &impl ReadTables,
@@ -55,9 +57,8 @@ pub async fn check(
     };
     let state = tables.look(&dataset.table, column).await?;
     let fitness = match dataset.kind {
-        DatasetKind::Profile => source_fitness(dataset, Some(&state.copy)),
+        DatasetKind::Profile | DatasetKind::Event => source_fitness(dataset, Some(&state.copy)),
         DatasetKind::Export => target_fitness(Some(&state.copy)),
-        DatasetKind::Event => Ok(()),
     };
     let mut checked = Checked { problems: fitness.err().into_iter().collect(), ..Checked::default() };
     let Some(field_id) = state.copy.schema.field(column).map(|f| f.id).filter(|_| checked.problems.is_empty()) else {
@@ -69,7 +70,7 @@ pub async fn check(
         table_uuid: state.copy.table_uuid.clone(),
         snapshot_id: state.snapshot_id,
     };
-    let mut files = tables.files(&pin, column).await?;
+    let TableFiles { data: mut files, deletes } = tables.files(&pin, column).await?;
     files.sort_by_key(|f| f.bucket);
     let mut tally = Tally { buckets: state.copy.buckets, ..Tally::default() };
     for file in &files {
@@ -78,6 +79,7 @@ pub async fn check(
         tally.enter(file);
         read_column(objects, &at, file.bytes, (field_id, column), |id| tally.count(id)).await?;
     }
+    checked.delete_files = deletes.len();
     tally.report(dataset, files.len(), &mut checked);
     Ok(checked)
 }
@@ -146,7 +148,16 @@ impl Tally {
             checked.problems.push(format!("{} {what}", self.misplaced));
         }
         let repeated = self.rows - self.nulls - self.profiles;
-        if dataset.unique_profiles && repeated > 0 {
+        if checked.delete_files > 0 {
+            let what = "delete files take rows away that are counted here; exports leave them out. Compacting the table \
+                        makes exports faster.";
+            checked.advice.push(format!("{} {what}", checked.delete_files));
+        }
+        if dataset.unique_profiles && repeated > 0 && checked.delete_files > 0 {
+            let what =
+                format!("{repeated} rows repeat a {name}: compact the table, then uniqueProfiles can be judged.");
+            checked.problems.push(what);
+        } else if dataset.unique_profiles && repeated > 0 {
             let example = self.example.unwrap_or_default();
             let what = "although uniqueProfiles promises one row for each";
             checked.problems.push(format!("{repeated} rows repeat a {name}{example}, {what}."));
@@ -212,7 +223,7 @@ mod tests {
         let rows = file.rows;
         file.location = copy.to_string();
         let elsewhere = NewDataFile { bucket: Some(file.bucket.unwrap() + 1), ..file.clone() };
-        tables.append_files(&dataset.table, vec![file, elsewhere]).await.unwrap();
+        tables.append_changes(&dataset.table, vec![file, elsewhere], Vec::new()).await.unwrap();
         let checked = check(&dataset, &tables, &objects).await.unwrap();
         assert_eq!(checked.rows, 200 + 2 * rows);
         let expected = [

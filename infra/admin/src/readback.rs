@@ -22,7 +22,8 @@ pub struct ReadBack {
     pub sample: Vec<Vec<String>>,
 }
 
-/// Reads every row of a batch, and keeps the first `sample` of them.
+/// Reads every row of a batch, and keeps the first `sample` of them. Refuses a batch from which somebody has deleted rows
+/// without rewriting its files.
 pub async fn batch(
     tables: &impl ReadTables,
     objects: &impl ReadObjects,
@@ -38,9 +39,13 @@ pub async fn batch(
         snapshot_id: state.snapshot_id,
     };
     let mut back = ReadBack::default();
-    for file in tables.files(&pin, "profileId").await? {
+    for file in tables.files(&pin, "profileId").await?.data {
         if !file.location.contains(&format!("/batchId={batch_id}/")) {
             continue;
+        }
+        if !file.deletes.is_empty() {
+            let what = format!("rows of the batch {batch_id} have been deleted from {table}; compact the table first.");
+            return Err(Failure::say(what));
         }
         let at = Location::parse(&file.location).ok_or_else(|| unreadable(&file.location))?;
         let rows = back.rows;

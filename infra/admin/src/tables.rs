@@ -5,7 +5,7 @@ use domain::ports::lake::{LakeError, ReadTables};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::schema::Schema;
 use lake::glue::GlueApi;
-use lake::{Lake, NewDataFile};
+use lake::{Lake, NewDataFile, NewDeleteFile};
 use std::future::Future;
 
 /// Creates tables and loads files.
@@ -30,12 +30,18 @@ pub trait KeepTables: ReadTables {
         schema: &Schema,
     ) -> impl Future<Output = Result<(), LakeError>> + Send;
 
-    /// Appends the files as one snapshot.
-    fn append_files(
+    /// Appends files and delete files as one snapshot. Position deletes reach the files of this snapshot too, equality
+    /// deletes only those of earlier ones.
+    fn append_changes(
         &self,
         table: &TableName,
         files: Vec<NewDataFile>,
+        deletes: Vec<NewDeleteFile>,
     ) -> impl Future<Output = Result<(), LakeError>> + Send;
+
+    /// Makes the schema the table's current one. Fields keep their ids; types may have been promoted, and optional fields
+    /// added under new ids.
+    fn evolve(&self, table: &TableName, schema: &Schema) -> impl Future<Output = Result<(), LakeError>> + Send;
 }
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> KeepTables for Lake<O, G> {
@@ -58,7 +64,16 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> KeepTables for Lake<O, G> {
         Lake::create_export_table(self, table, location, schema).await
     }
 
-    async fn append_files(&self, table: &TableName, files: Vec<NewDataFile>) -> Result<(), LakeError> {
-        Lake::append_files(self, table, files).await
+    async fn append_changes(
+        &self,
+        table: &TableName,
+        files: Vec<NewDataFile>,
+        deletes: Vec<NewDeleteFile>,
+    ) -> Result<(), LakeError> {
+        Lake::append_changes(self, table, files, deletes).await
+    }
+
+    async fn evolve(&self, table: &TableName, schema: &Schema) -> Result<(), LakeError> {
+        Lake::evolve(self, table, schema).await
     }
 }

@@ -1,4 +1,5 @@
-//! The first run: sample data where there is none, the sample registry, and one true export over HTTP.
+//! The first run: sample data where there is none, the sample registry, and one true export over HTTP; then how to go on,
+//! with requests for two more exports that differ.
 
 use admin::readback::{self, ReadBack};
 use admin::sample::{self, Sample};
@@ -47,17 +48,31 @@ impl Demo {
         Ok(Self { place: admin::stack::Stack::find(Place { stack: Some(file), ..Place::default() })? })
     }
 
-    /// Applies the sample registry and creates the sample data, each where it is not there yet. Gives the number of
-    /// profiles that were created now.
-    pub async fn prepare(&mut self) -> Result<Option<u64>, Failure> {
+    /// Applies the sample registry and creates the sample data, each where it is not there yet. Tells what was created now, and
+    /// how long it took.
+    pub async fn prepare(&mut self) -> Result<(Vec<String>, Duration), Failure> {
+        self.apply().await?;
+        let started = Instant::now();
+        let (tables, objects) = (self.place.tables().await?, self.place.objects().await);
+        let mut created = Vec::new();
+        for id in [sample::profile_dataset()?, sample::crm_dataset()?, sample::event_dataset()?] {
+            let dataset = self.place.dataset(&id).await?;
+            if let Some(loaded) = sample::load(&Sample::default(), &dataset, false, &tables, &objects).await? {
+                created.push(format!("{}: {loaded}", dataset.name));
+            }
+        }
+        if !created.is_empty() {
+            // The registry keeps a copy of each table's schema, and one has grown.
+            self.apply().await?;
+        }
+        Ok((created, started.elapsed()))
+    }
+
+    async fn apply(&mut self) -> Result<(), Failure> {
         let (store, tables) = (self.place.registry().await?, self.place.tables().await?);
         let file = registry::RegistryFile::read(sample::REGISTRY)?;
         let plan = registry::plan(&file, &store, &tables, &self.place.warehouse()?).await?;
-        plan.carry_out(&store, &tables).await?;
-        let profiles = self.place.dataset(&sample::profile_dataset()?).await?;
-        let objects = self.place.objects().await;
-        let loaded = sample::load(&Sample::default(), &profiles, false, &tables, &objects).await?;
-        Ok(loaded.map(|loaded| loaded.rows))
+        plan.carry_out(&store, &tables).await
     }
 
     /// Submits an export of three audiences, follows it to its end, and reads back what it left in the dataset.
@@ -79,16 +94,40 @@ impl Demo {
     }
 }
 
-/// The request that the demo sends, and that its curl line shows.
+/// The request that the demo sends: the members of three segments, once each.
 pub fn sample_request() -> Result<Value, Failure> {
-    let segments = sample::sample_segments()?;
-    let chosen: Vec<_> = segments.iter().skip(2).step_by(6).take(3).map(|id| json!({ "segmentId": id })).collect();
     Ok(json!({
         "fields": "profileId, person.name, personalEmail.address, loyalty.tier, identityMap",
         "schema": { "name": "_xdm.context.profile" },
-        "filter": { "segments": chosen },
+        "filter": { "segments": segments(&[2, 8, 14])? },
         "destination": { "datasetId": sample::export_dataset()? },
     }))
+}
+
+/// A batch for each of three segments, with what their members bought and saw.
+fn batches_request() -> Result<Value, Failure> {
+    Ok(json!({
+        "fields": "profileId, personalEmail.address, crm.segment",
+        "additionalFields": { "eventList": { "fields": "eventType, timestamp, commerce.order, productListItems.name" } },
+        "schema": { "name": "_xdm.context.profile" },
+        "filter": { "segments": segments(&[20, 30, 40])? },
+        "destination": { "datasetId": sample::export_dataset()?, "segmentPerBatch": true },
+    }))
+}
+
+/// Everybody with every field, where the CRM's word goes before the newer one.
+fn everything_request() -> Result<Value, Failure> {
+    Ok(json!({
+        "mergePolicy": { "id": sample::crm_first_policy()? },
+        "schema": { "name": "_xdm.context.profile" },
+        "destination": { "datasetId": sample::export_dataset()? },
+    }))
+}
+
+/// The sample's segments of these ranks, as a filter names them.
+fn segments(ranks: &[usize]) -> Result<Vec<Value>, Failure> {
+    let all = sample::sample_segments()?;
+    Ok(ranks.iter().filter_map(|rank| all.get(*rank)).map(|id| json!({ "segmentId": id })).collect())
 }
 
 impl Exported {
@@ -135,17 +174,31 @@ impl Exported {
 
 /// How to go on: for people with curl, and for people with Python.
 pub fn print_how_to_go_on(stack: &Stack, token: &str, table: &TableName, id: u64) -> Result<(), Failure> {
-    let url = stack.url();
-    let headers = format!(
-        "-H \"Authorization: Bearer $TOKEN\" -H 'x-api-key: {API_KEY}' -H 'x-gw-ims-org-id: {ORGANIZATION}' \
-         -H 'x-sandbox-name: {SANDBOX}'"
+    let jobs = format!("{}/export/jobs", stack.url());
+    println!("\nIn another shell (Base URL: {}):\n\nTOKEN='{token}'", stack.url());
+    println!(
+        "api() {{ curl -s -H \"Authorization: Bearer $TOKEN\" -H 'x-api-key: {API_KEY}' -H 'x-gw-ims-org-id: {ORGANIZATION}' \
+         -H 'x-sandbox-name: {SANDBOX}' -H 'Content-Type: application/json' \"$@\"; echo; }}\n"
     );
+    println!("api '{jobs}?limit=2'; api {jobs}/{id}; api -X DELETE {jobs}/{id}");
+    let requests = [
+        ("Three audiences in one batch, as above", sample_request()?),
+        ("A batch for each of three audiences, with their events", batches_request()?),
+        ("Everybody with every field, where the CRM's word goes before a newer one", everything_request()?),
+    ];
+    for (what, request) in requests {
+        println!("# {what}:\napi {jobs} -d '{request}'");
+    }
+    print_python(stack, table);
+    println!(
+        "\nEverything else stands in {}/stack.json. Ctrl-C stops the stack; its state stays.",
+        stack.data().display()
+    );
+    Ok(())
+}
+
+fn print_python(stack: &Stack, table: &TableName) {
     let emulators = stack.emulators();
-    println!("\nBase URL: {url}\n\nTOKEN='{token}'\n");
-    println!("curl -s {headers} '{url}/export/jobs?limit=2'");
-    println!("curl -s {headers} {url}/export/jobs/{id}");
-    println!("curl -s {headers} -H 'Content-Type: application/json' -d '{}' {url}/export/jobs", sample_request()?);
-    println!("curl -s -X DELETE {headers} {url}/export/jobs/{id}");
     println!("\nThe dataset, with PyIceberg (pip install 'pyiceberg[glue,pyarrow]'):\n");
     println!("from pyiceberg.catalog.glue import GlueCatalog");
     println!(
@@ -155,9 +208,4 @@ pub fn print_how_to_go_on(stack: &Stack, token: &str, table: &TableName, id: u64
     );
     println!("    'client.access-key-id': '{ACCESS_KEY}', 'client.secret-access-key': '{SECRET_KEY}'}})");
     println!("print(catalog.load_table('{table}').scan(limit=5).to_arrow().to_pylist())");
-    println!(
-        "\nEverything else stands in {}/stack.json. Ctrl-C stops the stack; its state stays.",
-        stack.data().display()
-    );
-    Ok(())
 }

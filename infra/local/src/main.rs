@@ -110,9 +110,10 @@ async fn serve(arguments: &Arguments, stack: &Stack, key: &LocalKey) -> Result<(
 
 /// Prepares, exports, prints, and leaves the finished job in `<data>/job.json` for other readers.
 async fn show(demo: &mut Demo, stack: &Stack) -> Result<demo::Exported, Box<dyn Error + Send + Sync>> {
-    match demo.prepare().await? {
-        Some(rows) => println!("Created {rows} sample profiles."),
-        None => println!("Found the profiles that were there."),
+    let (created, took) = demo.prepare().await?;
+    match created.is_empty() {
+        true => println!("Found the sample data that was there."),
+        false => println!("Created in {:.1} s\n  {}", took.as_secs_f64(), created.join("\n  ")),
     }
     let exported = demo.export().await?;
     exported.print();

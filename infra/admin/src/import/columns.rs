@@ -72,7 +72,7 @@ fn arrow_primitive(name: &str) -> Option<DataType> {
         "string" => DataType::Utf8,
         "binary" => DataType::Binary,
         other => {
-            let (precision, scale) = crate::registry::types::decimal(other)?;
+            let (precision, scale) = domain::schema::Kind::Primitive(other.to_owned()).decimal()?;
             DataType::Decimal128(u8::try_from(precision).ok()?, i8::try_from(scale).ok()?)
         }
     })

@@ -12,7 +12,7 @@ use arrow_buffer::NullBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use domain::instant::Micros;
-use domain::registry::Dataset;
+use domain::registry::{Dataset, DatasetKind};
 use domain::schema::Schema;
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Conform {
     schema: SchemaRef,
-    profile_id: String,
+    /// Columns without which the product can do nothing with a row, beside the ingestion time.
+    needed: Vec<String>,
     ingest_time: (String, Option<Micros>),
 }
 
@@ -28,13 +29,16 @@ impl Conform {
     /// For a dataset whose table has these columns; rows without an ingestion time get `ingest_time`.
     pub fn new(dataset: &Dataset, schema: &Schema, ingest_time: Option<Micros>) -> Result<Self, Failure> {
         let schema = Arc::new(table_schema(schema)?);
-        for column in [&dataset.columns.profile_id, &dataset.columns.ingest_time] {
+        let mut needed = vec![dataset.columns.profile_id.clone()];
+        if dataset.kind == DatasetKind::Event {
+            needed.push(dataset.columns.timestamp.clone());
+        }
+        for column in needed.iter().chain([&dataset.columns.ingest_time]) {
             if schema.field_with_name(column).is_err() {
                 return Err(Failure::say(format!("the table {} has no column {column}.", dataset.table)));
             }
         }
-        let profile_id = dataset.columns.profile_id.clone();
-        Ok(Self { schema, profile_id, ingest_time: (dataset.columns.ingest_time.clone(), ingest_time) })
+        Ok(Self { schema, needed, ingest_time: (dataset.columns.ingest_time.clone(), ingest_time) })
     }
 
     /// A batch as the table has it.
@@ -54,8 +58,8 @@ impl Conform {
 
     fn column(&self, batch: &RecordBatch, field: &FieldRef, rows: usize) -> Result<ArrayRef, Failure> {
         let name = field.name();
-        // The product needs these two in every row, whatever the table says of nulls.
-        let needed = *name == self.profile_id || *name == self.ingest_time.0;
+        // Every row needs these, whatever the table says of nulls.
+        let needed = self.needed.contains(name) || *name == self.ingest_time.0;
         let field = if needed { &Arc::new(field.as_ref().clone().with_nullable(false)) } else { field };
         if *name != self.ingest_time.0 {
             return match batch.column_by_name(name) {

@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use arrow_select::interleave::interleave_record_batch;
 use lake::bucket_of;
 use parquet::arrow::ArrowWriter;
@@ -10,7 +12,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rows and bytes of a row group: small enough to be skipped or streamed one by one.
 const GROUP_ROWS: usize = 50_000;
@@ -40,6 +42,17 @@ pub struct Encoded {
     pub split_offsets: Vec<u64>,
     /// Its bytes.
     pub file: Vec<u8>,
+}
+
+/// The profiles that rows are of; rows without one are left to [`Sorted`] to refuse.
+pub fn profile_ids(batches: &[RecordBatch], profile_id: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut ids = BTreeSet::new();
+    for column in batches.iter().filter_map(|b| b.column_by_name(profile_id)) {
+        let texts = cast(column, &DataType::Utf8)
+            .map_err(|_| Failure::say(format!("the column {profile_id} must be string in the file.")))?;
+        ids.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+    }
+    Ok(ids)
 }
 
 impl Sorted {
@@ -88,7 +101,8 @@ impl Sorted {
     }
 }
 
-fn properties() -> WriterProperties {
+/// How every file is written.
+pub fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))

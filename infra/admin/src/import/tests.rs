@@ -1,15 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::fakes::MemoryTables;
+use crate::fakes::{MemoryTables, json, live_rows, read_parquet};
 use crate::registry::types::read_schema;
 use crate::sample::Sample;
 use crate::yaml::Node;
 use arrow_array::cast::AsArray;
-use arrow_schema::{DataType, TimeUnit};
 use domain::plan::TableName;
 use domain::ports::objects::ReadObjects;
-use domain::registry::{ColumnNames, DatasetKind};
+use domain::registry::ColumnNames;
 use domain::schema::Schema;
 use lake::bucket_of;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -62,10 +61,17 @@ impl Setting {
     }
 
     async fn import_lines(&self, lines: &str, ingest_time: Option<Micros>) -> Result<Imported, Failure> {
+        self.load(self.try_read(lines)?, ingest_time).await
+    }
+
+    fn read(&self, lines: &str) -> Vec<RecordBatch> {
+        self.try_read(lines).unwrap()
+    }
+
+    fn try_read(&self, lines: &str) -> Result<Vec<RecordBatch>, Failure> {
         let path = self.folder.path().join("rows.ndjson");
         std::fs::File::create(&path).unwrap().write_all(lines.as_bytes()).unwrap();
-        let batches = read_files(&[path], &self.schema)?;
-        self.load(batches, ingest_time).await
+        read_files(&[path], &self.schema)
     }
 
     async fn load(&self, batches: Vec<RecordBatch>, ingest_time: Option<Micros>) -> Result<Imported, Failure> {
@@ -73,9 +79,7 @@ impl Setting {
     }
 
     async fn rows_of(&self, file: &NewDataFile) -> Vec<RecordBatch> {
-        let bytes = self.objects.read(&Location::parse(&file.location).unwrap()).await.unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
-        reader.map(Result::unwrap).collect()
+        read_parquet(&self.objects, &file.location).await
     }
 
     async fn all(&self) -> Vec<serde_json::Value> {
@@ -86,27 +90,6 @@ impl Setting {
         rows.sort_by_key(|r| r["profileId"].as_str().unwrap().to_owned());
         rows
     }
-}
-
-fn json(batches: &[RecordBatch]) -> Vec<serde_json::Value> {
-    let mut text = Vec::new();
-    let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(false);
-    let mut writer = builder.build::<_, arrow_json::writer::LineDelimited>(&mut text);
-    batches.iter().for_each(|b| writer.write(&with_offsets(b)).unwrap());
-    writer.finish().unwrap();
-    text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
-}
-
-/// Parquet says UTC, which the JSON writer knows as an offset only.
-fn with_offsets(batch: &RecordBatch) -> RecordBatch {
-    let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let offset = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-        match field.data_type() {
-            DataType::Timestamp(..) => (field.name().clone(), arrow_cast::cast(column, &offset).unwrap()),
-            _ => (field.name().clone(), column.clone()),
-        }
-    });
-    RecordBatch::try_from_iter(columns).unwrap()
 }
 
 #[tokio::test]
@@ -262,4 +245,88 @@ async fn a_failed_upload_leaves_no_file_behind() {
     setting.load(batches, None).await.unwrap_err();
     assert!(setting.tables.files_of(&dataset().table).is_empty());
     assert_eq!(setting.objects.list(&Location::new("lake", "")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn events_are_imported_by_bucket_and_need_their_time() {
+    let events = Dataset { kind: DatasetKind::Event, ..dataset() };
+    let columns = "profileId: string\nidentityMap: {\"*\": [{id: string}]}\ntimestamp: timestamptz\ningestTime: timestamptz\neventType: string";
+    let setting = Setting::new(columns, Some(4));
+    let lines = [
+        r#"{"profileId":"a","timestamp":"2026-01-02T00:00:00Z","eventType":"view"}"#,
+        r#"{"profileId":"b","timestamp":"2026-01-03T00:00:00Z","eventType":"buy"}"#,
+        r#"{"profileId":"a","timestamp":"2026-01-01T00:00:00Z","eventType":"login"}"#,
+    ];
+    let batches = setting.read(&lines.join("\n"));
+    let time = Micros::parse_rfc3339("2026-03-01T00:00:00Z");
+    let imported = load(&events, batches, time, &setting.tables, &setting.objects).await.unwrap();
+    assert_eq!((imported.rows, imported.delete_files), (3, 0));
+    let buckets: Vec<_> = setting.tables.files_of(&events.table).iter().map(|f| f.bucket).collect();
+    assert_eq!(
+        buckets.iter().map(|b| b.unwrap()).collect::<BTreeSet<_>>(),
+        [bucket_of(4, "a"), bucket_of(4, "b")].into()
+    );
+    let rows = setting.all().await;
+    assert_eq!(rows.iter().map(|r| r["eventType"].as_str().unwrap()).collect::<Vec<_>>(), ["view", "login", "buy"]);
+    assert!(rows.iter().all(|r| r["ingestTime"] == "2026-03-01T00:00:00Z"));
+    let timeless = setting.read(r#"{"profileId":"a","eventType":"view"}"#);
+    let error = load(&events, timeless, time, &setting.tables, &setting.objects).await.unwrap_err();
+    assert_eq!(error.to_string(), "some rows have no timestamp, which is required.");
+}
+
+#[tokio::test]
+async fn replacing_rows_leaves_one_of_each_profile_and_the_others_as_they_were() {
+    for buckets in [None, Some(2)] {
+        let setting = Setting::new("profileId!: string\ningestTime!: timestamptz\nage: int", buckets);
+        let time = Micros::parse_rfc3339("2026-03-01T00:00:00Z");
+        let all = |of: &str, age| {
+            let line = |id| format!("{{\"profileId\":\"{id}\",\"age\":{age}}}\n");
+            of.chars().map(line).collect::<String>()
+        };
+        setting.import_lines(&all("abcd", 1), time).await.unwrap();
+        let rows = setting.read(&all("bcx", 2));
+        let replaced = replace(&dataset(), rows, time, &setting.tables, &setting.objects).await.unwrap();
+        assert_eq!((replaced.rows, replaced.delete_files > 0), (3, true));
+        let mut live = live_rows(&setting.tables, &setting.objects, &dataset().table, "profileId").await;
+        live.sort_by_key(|r| r["profileId"].as_str().unwrap().to_owned());
+        let ages: Vec<_> =
+            live.iter().map(|r| (r["profileId"].as_str().unwrap(), r["age"].as_i64().unwrap())).collect();
+        assert_eq!(ages, [("a", 1), ("b", 2), ("c", 2), ("d", 1), ("x", 2)]);
+    }
+}
+
+#[tokio::test]
+async fn rows_deleted_by_position_go_from_every_file_and_their_delete_files_are_sorted() {
+    let setting = Setting::new("profileId!: string\ningestTime!: timestamptz", Some(2));
+    let time = Micros::parse_rfc3339("2026-03-01T00:00:00Z");
+    let lines: String = ('a'..='h').map(|id| format!("{{\"profileId\":\"{id}\"}}\n")).collect();
+    setting.import_lines(&lines, time).await.unwrap();
+    setting.import_lines(&lines, time).await.unwrap();
+    let by_position = ["a", "c", "f", "nobody"].map(str::to_owned).into();
+    let changes = Changes { rows: setting.read("{\"profileId\":\"a\"}"), by_position, ..Changes::default() };
+    change(&dataset(), changes, time, &setting.tables, &setting.objects).await.unwrap();
+    let deletes = setting.tables.deletes_of(&dataset().table);
+    assert_eq!(deletes.iter().map(|d| d.rows).sum::<u64>(), 6);
+    for delete in &deletes {
+        let batch = read_parquet(&setting.objects, &delete.location).await.remove(0);
+        let ids: Vec<_> = batch.schema().fields().iter().map(|f| f.metadata()["PARQUET:field_id"].clone()).collect();
+        assert_eq!(ids, ["2147483546", "2147483545"]);
+        let rows = json(&[batch]);
+        let key = |r: &serde_json::Value| (r["file_path"].as_str().unwrap().to_owned(), r["pos"].as_i64().unwrap());
+        assert!(rows.iter().map(key).is_sorted());
+    }
+    let live = live_rows(&setting.tables, &setting.objects, &dataset().table, "profileId").await;
+    assert_eq!(live.len(), 16 - 6 + 1);
+}
+
+#[tokio::test]
+async fn export_datasets_take_no_import_and_events_no_replacing() {
+    let setting = Setting::new("profileId!: string\ningestTime!: timestamptz", None);
+    let rows = || setting.read(r#"{"profileId":"a","ingestTime":"2026-01-01T00:00:00Z"}"#);
+    let export = Dataset { kind: DatasetKind::Export, ..dataset() };
+    let error = load(&export, rows(), None, &setting.tables, &setting.objects).await.unwrap_err();
+    assert_eq!(error.to_string(), "crm is an export dataset, which only jobs write.");
+    let events = Dataset { kind: DatasetKind::Event, ..dataset() };
+    let error = replace(&events, rows(), None, &setting.tables, &setting.objects).await.unwrap_err();
+    assert_eq!(error.to_string(), "only the rows of a profile dataset can be replaced.");
 }

@@ -3,7 +3,6 @@
 use super::check;
 use super::diff::Change;
 use super::file::{Declared, Placed, RegistryFile, Sandbox};
-use super::union::{Input, export_schema};
 use crate::failure::Failure;
 use crate::tables::KeepTables;
 use crate::yaml::Finding;
@@ -13,6 +12,7 @@ use domain::ports::registry::{Entry, ReadClients, ReadRegistry, WriteRegistry};
 use domain::registry::{Client, DatasetKind, MergePolicy, Registry};
 use domain::schema::Schema;
 use domain::tenant::Tenant;
+use domain::union::{Input, export_schema};
 use domain::validation::{source_fitness, target_fitness};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,7 +130,12 @@ fn plan_datasets(
 ) {
     let sources = sources(sandbox, looked, found);
     let of_kind = |kind| sources.iter().filter(|(k, _)| *k == kind).map(|(_, input)| *input).collect::<Vec<_>>();
-    let union = export_schema(&of_kind(DatasetKind::Profile), &of_kind(DatasetKind::Event), found);
+    let mut conflicts = Vec::new();
+    let union = export_schema(&of_kind(DatasetKind::Profile), &of_kind(DatasetKind::Event), &mut conflicts);
+    for conflict in conflicts {
+        let of = sandbox.datasets.iter().find(|d| d.item.dataset.id == conflict.dataset_id);
+        found.push(Finding::at(of.map_or("", |d| d.path.as_str()), conflict.what));
+    }
     for (Placed { path, item }, state) in sandbox.datasets.iter().zip(looked) {
         let export = item.dataset.kind == DatasetKind::Export;
         let mut wanted = item.dataset.clone();
@@ -138,8 +143,7 @@ fn plan_datasets(
         match state {
             Some(state) if export => judge_export(path, item, state, &union, plan, found),
             Some(_) => {
-                if let (DatasetKind::Profile, Err(what)) = (wanted.kind, source_fitness(&wanted, wanted.copy.as_ref()))
-                {
+                if let Err(what) = source_fitness(&wanted, wanted.copy.as_ref()) {
                     plan.notes.push(format!("exports will be refused: {what}"));
                 }
             }
@@ -152,7 +156,7 @@ fn plan_datasets(
             }
         }
         let change = Change::between(stored.dataset(&wanted.id), &wanted);
-        plan.entries.push((sandbox.tenant.clone(), change, Entry::Dataset(wanted)));
+        plan.entries.push((sandbox.tenant.clone(), change, Entry::Dataset(wanted.into())));
     }
 }
 
@@ -195,7 +199,7 @@ fn sources<'a>(
                 _ => bucketed = Some((&dataset.id, n)),
             }
         }
-        sources.push((dataset.kind, Input { path, id: &dataset.id, columns: &dataset.columns, schema }));
+        sources.push((dataset.kind, Input { id: &dataset.id, columns: &dataset.columns, schema }));
     }
     sources
 }
@@ -217,7 +221,7 @@ fn judge_export(
     }
     if !missing.is_empty() {
         let table = &item.dataset.table;
-        let what = format!("{table} lacks {}, which will not be exported; add the columns to it.", missing.join(", "));
+        let what = format!("{table} lacks {}; the next export adds the columns to it.", missing.join(", "));
         plan.notes.push(what);
     }
 }
@@ -251,7 +255,7 @@ fn plan_others(sandbox: &Sandbox, stored: &Registry, plan: &mut Plan) {
 /// Notes what is registered and not in the file.
 fn keep(sandbox: &Sandbox, stored: &Registry, plan: &mut Plan) {
     let datasets = stored.datasets.iter().filter(|d| !sandbox.datasets.iter().any(|x| x.item.dataset.id == d.id));
-    plan.kept.extend(datasets.map(|d| name_of(&Entry::Dataset(d.clone()))));
+    plan.kept.extend(datasets.map(|d| name_of(&Entry::Dataset(d.clone().into()))));
     let same = |p: &&MergePolicy| !sandbox.policies.iter().any(|x| x.item.id == p.id && x.item.version == p.version);
     plan.kept.extend(stored.policies.iter().filter(same).map(|p| name_of(&Entry::Policy(p.clone()))));
     let segments = stored

@@ -1,7 +1,6 @@
 //! What must hold within a registry file, and between it and the tables.
 
 use super::file::{Declared, Placed, RegistryFile, Sandbox};
-use super::types::describe;
 use crate::yaml::Finding;
 use domain::registry::{AttributeMerge, BUILT_IN_POLICY, DatasetKind, Segment};
 use domain::schema::{Field, Kind, Nested, Schema};
@@ -86,7 +85,7 @@ pub fn columns(path: &str, declared: &Declared, schema: &Schema, found: &mut Vec
     let mut expect = |name: &str, needed: bool, what: &str, fits: &dyn Fn(&Kind) -> bool| match schema.field(name) {
         Some(field) if fits(&field.kind) => {}
         Some(field) => {
-            let what = format!("the column {name} must be {what}; it is {}.", describe(&field.kind));
+            let what = format!("the column {name} must be {what}; it is {}.", field.kind.describe());
             found.push(Finding::at(path, what));
         }
         None if needed => {
@@ -102,7 +101,7 @@ pub fn columns(path: &str, declared: &Declared, schema: &Schema, found: &mut Vec
     let what = "map<string, map<string, struct{status: string, lastQualificationTime: timestamptz, …}>>";
     expect(&names.segment_membership, false, what, &is_membership);
     if declared.dataset.kind == DatasetKind::Event {
-        expect("timestamp", true, "timestamptz", &is("timestamptz"));
+        expect(&names.timestamp, true, "timestamptz", &is("timestamptz"));
     }
     for name in EXPORT_ONLY {
         if schema.field(name).is_some() {
@@ -176,16 +175,20 @@ fn compare(path: &str, wanted: &Kind, table: &Kind, differing: &mut (Vec<String>
             Kind::Nested(Nested::Map { key, value, .. }),
             Kind::Nested(Nested::Map { key: present_key, value: present, .. }),
         ) if key == present_key => compare(&format!("{path}.*"), value, present, differing),
-        (Kind::Primitive(wanted), Kind::Primitive(present)) if same(wanted, present) => {}
+        (wanted, present) if holds(wanted, present) => {}
         (wanted, present) => {
-            let what = format!("{path} is {} in the table and should be {}", describe(present), describe(wanted));
+            let what = format!("{path} is {} in the table and should be {}", present.describe(), wanted.describe());
             differing.1.push(what);
         }
     }
 }
 
-/// Whether two primitives are one, however their names are spaced.
-fn same(a: &str, b: &str) -> bool {
-    let bare = |name: &str| name.chars().filter(|c| !c.is_whitespace()).collect::<String>();
-    bare(a) == bare(b)
+/// Whether a table's primitive has room for the values of a wanted one: the same, or what Iceberg promotes that to.
+fn holds(wanted: &Kind, table: &Kind) -> bool {
+    let (Kind::Primitive(from), Kind::Primitive(to)) = (wanted, table) else { return false };
+    let promoted = match (wanted.decimal(), table.decimal()) {
+        (Some((digits, scale)), Some((more, same))) => digits <= more && scale == same,
+        _ => from == to,
+    };
+    promoted || matches!((from.as_str(), to.as_str()), ("int", "long") | ("float", "double"))
 }

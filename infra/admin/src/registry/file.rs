@@ -175,13 +175,14 @@ fn read_table(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<TableName> {
 }
 
 fn read_columns(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<ColumnNames> {
-    let columns = node.object(&["profileId", "ingestTime", "identityMap", "segmentMembership"], found)?;
+    let columns = node.object(&["profileId", "ingestTime", "identityMap", "segmentMembership", "timestamp"], found)?;
     let standard = ColumnNames::default();
     Some(ColumnNames {
         profile_id: columns.text("profileId", found).unwrap_or(standard.profile_id),
         ingest_time: columns.text("ingestTime", found).unwrap_or(standard.ingest_time),
         identity_map: columns.text("identityMap", found).unwrap_or(standard.identity_map),
         segment_membership: columns.text("segmentMembership", found).unwrap_or(standard.segment_membership),
+        timestamp: columns.text("timestamp", found).unwrap_or(standard.timestamp),
     })
 }
 

@@ -5,7 +5,6 @@ mod check;
 mod diff;
 pub mod file;
 pub mod types;
-pub mod union;
 
 pub use apply::{Plan, plan};
 pub use diff::Change;

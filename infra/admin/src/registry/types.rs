@@ -30,42 +30,8 @@ pub fn read_schema(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Schema> 
         return None;
     };
     let mut schema = Schema { schema_id: 0, fields };
-    number(&mut schema);
+    schema.number();
     (found.len() == before).then_some(schema)
-}
-
-/// Gives every field an id, in Iceberg's order: all names of a level before what lies below them.
-pub fn number(schema: &mut Schema) {
-    let mut last = 0;
-    number_fields(&mut schema.fields, &mut last);
-}
-
-fn number_fields(fields: &mut [Field], last: &mut i32) {
-    for field in fields.iter_mut() {
-        *last += 1;
-        field.id = *last;
-    }
-    for field in fields {
-        number_kind(&mut field.kind, last);
-    }
-}
-
-fn number_kind(kind: &mut Kind, last: &mut i32) {
-    match kind {
-        Kind::Primitive(_) => {}
-        Kind::Nested(Nested::Struct { fields }) => number_fields(fields, last),
-        Kind::Nested(Nested::List { element_id, element, .. }) => {
-            *last += 1;
-            *element_id = *last;
-            number_kind(element, last);
-        }
-        Kind::Nested(Nested::Map { key_id, key, value_id, value, .. }) => {
-            (*key_id, *value_id) = (*last + 1, *last + 2);
-            *last += 2;
-            number_kind(key, last);
-            number_kind(value, last);
-        }
-    }
 }
 
 fn read_kind(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Kind> {
@@ -74,7 +40,7 @@ fn read_kind(node: &Node<'_>, found: &mut Vec<Finding>) -> Option<Kind> {
         Value::Sequence(items) => match &items[..] {
             [only] => {
                 let element = read_kind(&Node { path: format!("{}[]", node.path), value: only }, found)?;
-                Some(list_of(element))
+                Some(Kind::list_of(element))
             }
             _ => {
                 found.push(Finding::at(&node.path, "must have exactly one entry: the type of the array's elements."));
@@ -134,7 +100,7 @@ fn read_map(node: &Node<'_>, key: &str, value: &Node<'_>, found: &mut Vec<Findin
     let key = if key.is_empty() { "string" } else { key };
     let key = read_primitive(node, key, found);
     let value = read_kind(&Node { path: format!("{}.*", node.path), value: value.value }, found)?;
-    Some(map_of(key?, value))
+    Some(Kind::map_of(key?, value))
 }
 
 fn read_primitive(node: &Node<'_>, text: &str, found: &mut Vec<Finding>) -> Option<Kind> {
@@ -142,33 +108,14 @@ fn read_primitive(node: &Node<'_>, text: &str, found: &mut Vec<Finding>) -> Opti
     if PLAIN.contains(&name.as_str()) {
         return Some(Kind::Primitive(name));
     }
-    if let Some((precision, scale)) = decimal(&name) {
+    let kind = Kind::Primitive(name);
+    if let Some((precision, scale)) = kind.decimal() {
         return Some(Kind::Primitive(format!("decimal({precision}, {scale})")));
     }
     let what =
         format!("{text:?} is no type; use one of {}, decimal(P, S), or write a struct, list or map.", PLAIN.join(", "));
     found.push(Finding::at(&node.path, what));
     None
-}
-
-/// Precision and scale of a decimal type by its name, where it is one.
-pub fn decimal(name: &str) -> Option<(u32, u32)> {
-    let inner = name.strip_prefix("decimal(")?.strip_suffix(')')?;
-    let (precision, scale) = inner.split_once(',')?;
-    let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-    (1..=38).contains(&precision).then_some(())?;
-    (scale <= precision).then_some((precision, scale))
-}
-
-/// An array of a type, elements optional.
-pub fn list_of(element: Kind) -> Kind {
-    Kind::Nested(Nested::List { element_id: 0, element_required: false, element: Box::new(element) })
-}
-
-/// A map of types, values optional.
-pub fn map_of(key: Kind, value: Kind) -> Kind {
-    let (key, value) = (Box::new(key), Box::new(value));
-    Kind::Nested(Nested::Map { key_id: 0, key, value_id: 0, value_required: false, value })
 }
 
 /// Iceberg's JSON form of a nested type: told from a struct that has a field called `type` by the keys that go with it.
@@ -200,16 +147,6 @@ fn known_primitives(kind: &Kind, node: &Node<'_>, found: &mut Vec<Finding>) -> b
         Kind::Nested(Nested::Map { key, value, .. }) => {
             known_primitives(key, node, found) && known_primitives(value, node, found)
         }
-    }
-}
-
-/// A type in few words: `string`, `struct`, `list`, `map`.
-pub fn describe(kind: &Kind) -> &str {
-    match kind {
-        Kind::Primitive(name) => name,
-        Kind::Nested(Nested::Struct { .. }) => "a struct",
-        Kind::Nested(Nested::List { .. }) => "a list",
-        Kind::Nested(Nested::Map { .. }) => "a map",
     }
 }
 

@@ -11,7 +11,7 @@ pub const BASE_MICROS: i64 = 1_780_272_000_000_000;
 /// A day in microseconds.
 pub const DAY_MICROS: i64 = 86_400_000_000;
 /// The same today in days since 1970.
-const BASE_DAY: i32 = 20_605;
+pub const BASE_DAY: i32 = 20_605;
 
 const FIRST_NAMES: [(&str, &str); 24] = [
     ("Ada", "female"),
@@ -91,33 +91,39 @@ const MAIL_DOMAINS: [&str; 3] = ["example.com", "example.net", "example.org"];
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile<'s> {
-    profile_id: String,
-    ingest_time: i64,
-    identity_map: BTreeMap<&'static str, Vec<Identity>>,
-    segment_membership: Option<Memberships<'s>>,
-    person: Person,
-    personal_email: Option<Email>,
-    mobile_phone: Option<Phone>,
-    home_address: Option<Address>,
-    loyalty: Option<Loyalty>,
-    consents: Consents,
-    preferred_language: &'static str,
-    test_profile: bool,
-    lifetime_value: Option<f64>,
-    tags: Option<Vec<&'static str>>,
+    pub profile_id: String,
+    pub ingest_time: i64,
+    pub identity_map: IdentityMap,
+    pub segment_membership: Option<Memberships<'s>>,
+    pub person: Option<Person>,
+    pub personal_email: Option<Email>,
+    pub mobile_phone: Option<Phone>,
+    pub home_address: Option<Address>,
+    pub loyalty: Option<Loyalty>,
+    pub consents: Consents,
+    pub preferred_language: &'static str,
+    pub test_profile: bool,
+    pub lifetime_value: Option<f64>,
+    pub tags: Option<Vec<&'static str>>,
 }
+
+/// Identities by namespace.
+pub type IdentityMap = BTreeMap<&'static str, Vec<Identity>>;
+
+/// An identity of a profile.
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity {
-    id: String,
-    authenticated_state: &'static str,
-    primary: bool,
+pub struct Identity {
+    pub id: String,
+    pub authenticated_state: &'static str,
+    pub primary: bool,
 }
 
+/// Who it is.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Person {
+pub struct Person {
     name: Name,
     birth_date: Option<i32>,
     gender: &'static str,
@@ -130,34 +136,41 @@ struct Name {
     last_name: &'static str,
 }
 
+/// An e-mail address.
 #[derive(Clone, Debug, Serialize)]
-struct Email {
-    address: String,
+pub struct Email {
+    pub address: String,
 }
 
+/// A telephone number.
 #[derive(Clone, Debug, Serialize)]
-struct Phone {
+pub struct Phone {
     number: String,
 }
 
+/// A postal address.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Address {
+pub struct Address {
     street1: String,
     city: &'static str,
     postal_code: String,
     country_code: &'static str,
 }
 
+/// A place in the loyalty programme. The table got `expires` after its first rows.
 #[derive(Clone, Debug, Serialize)]
-struct Loyalty {
-    tier: &'static str,
-    points: i32,
-    joined: i32,
+pub struct Loyalty {
+    pub tier: &'static str,
+    pub points: i64,
+    pub joined: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i32>,
 }
 
+/// What may be done with it.
 #[derive(Clone, Debug, Serialize)]
-struct Consents {
+pub struct Consents {
     marketing: Marketing,
 }
 
@@ -189,11 +202,11 @@ pub fn profile<'s>(sample: &Sample, number: u32, memberships: Memberships<'s>) -
         ingest_time: BASE_MICROS - draw.below(90 * DAY_MICROS as u64) as i64,
         identity_map: identities(draw, number, address.as_deref()),
         segment_membership: (!memberships.is_empty()).then_some(memberships),
-        person: Person {
+        person: Some(Person {
             name: Name { first_name, last_name },
             birth_date: draw.percent(80).then(|| BASE_DAY - 18 * 365 - draw.below(60 * 365) as i32),
             gender,
-        },
+        }),
         mobile_phone: draw
             .percent(70)
             .then(|| Phone { number: format!("+1-{}-555-01{:02}", 200 + draw.below(700), draw.below(100)) }),
@@ -205,8 +218,9 @@ pub fn profile<'s>(sample: &Sample, number: u32, memberships: Memberships<'s>) -
         }),
         loyalty: draw.percent(60).then(|| Loyalty {
             tier: draw.pick(&TIERS),
-            points: draw.below(25_000) as i32,
+            points: draw.below(25_000) as i64,
             joined: BASE_DAY - draw.below(3_650) as i32,
+            expires: None,
         }),
         consents: Consents {
             marketing: Marketing { email: Consent { val: if draw.percent(75) { "y" } else { "n" } } },
@@ -220,14 +234,10 @@ pub fn profile<'s>(sample: &Sample, number: u32, memberships: Memberships<'s>) -
 }
 
 /// An ECID for every device, the address, and the customer number of those who have an account.
-fn identities(draw: &mut Draw, number: u32, address: Option<&str>) -> BTreeMap<&'static str, Vec<Identity>> {
+fn identities(draw: &mut Draw, number: u32, address: Option<&str>) -> IdentityMap {
     let customer = draw.percent(80);
     let devices = [1, 1, 1, 2, 2, 3, 4];
-    let ecids = (0..draw.pick(&devices)).map(|i| Identity {
-        id: format!("{:019}{:019}", draw.bits() >> 1, draw.bits() >> 1),
-        authenticated_state: "ambiguous",
-        primary: i == 0 && !customer,
-    });
+    let ecids = (0..draw.pick(&devices)).map(|i| device(draw, i == 0 && !customer));
     let mut map = BTreeMap::from([("ECID", ecids.collect())]);
     if let Some(address) = address {
         let id = address.to_owned();
@@ -238,6 +248,19 @@ fn identities(draw: &mut Draw, number: u32, address: Option<&str>) -> BTreeMap<&
         map.insert("CRMID", vec![Identity { id, authenticated_state: "authenticated", primary: true }]);
     }
     map
+}
+
+/// A device that was seen.
+pub fn device(draw: &mut Draw, primary: bool) -> Identity {
+    let id = format!("{:019}{:019}", draw.bits() >> 1, draw.bits() >> 1);
+    Identity { id, authenticated_state: "ambiguous", primary }
+}
+
+impl Profile<'_> {
+    /// Its customer number, where it has an account.
+    pub fn customer_number(&self) -> Option<&str> {
+        self.identity_map.get("CRMID").and_then(|ids| ids.first()).map(|id| id.id.as_str())
+    }
 }
 
 fn mail(first: &str, last: &str, number: u32, domain: &str) -> String {

@@ -19,8 +19,10 @@ pub type Memberships<'s> = BTreeMap<&'static str, BTreeMap<&'s str, Membership>>
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Membership {
-    last_qualification_time: Option<i64>,
-    status: &'static str,
+    /// When it was last judged, in microseconds.
+    pub last_qualification_time: Option<i64>,
+    /// `realized`, `existing` or `exited`.
+    pub status: &'static str,
 }
 
 /// How many profiles are in the segment of that rank (from 0) now: realized, or existing.
