@@ -28,7 +28,7 @@ async fn every_key_begins_with_the_tenant_but_a_clients() {
     let failing = job.fail(Vec::new(), NOW).unwrap();
     jobs.swap(&failing).await.unwrap();
     jobs.swap(&failing.end_fail(NOW).unwrap()).await.unwrap();
-    registry.put_entry(&tenant, &Entry::Dataset(fixtures::profile_dataset())).await.unwrap();
+    registry.put_entry(&tenant, &Entry::Dataset(fixtures::profile_dataset().into())).await.unwrap();
     registry.put_client(&fixtures::client(&tenant, "key")).await.unwrap();
 
     let keys = stores.items().into_iter().map(|item| item["PK"]["S"].as_str().unwrap().to_owned());

@@ -125,7 +125,7 @@ async fn keys_that_were_not_processed_are_asked_for_again() {
         let mut item = key(k);
         item["gate"] = value!({ "S": "OPEN" });
         item["total"] = value!({ "N": (k + 1).to_string() });
-        for counter in ["done", "weightDone", "rows", "bytes", "tooManyIdentities"] {
+        for counter in ["done", "weightDone", "rows", "bytes", "tooManyIdentities", "emptyProfiles"] {
             item[counter] = value!({ "N": "0" });
         }
         item

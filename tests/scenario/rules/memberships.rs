@@ -1,0 +1,78 @@
+//! The union of memberships.
+
+use super::*;
+
+fn united(latest: Value, earlier: Value, expected: Value) {
+    let row = |time: Value, map: Value| json!({"profileId": "p", "ingestTime": time, "segmentMembership": map});
+    let mut merged = row(day(9), expected);
+    if merged["segmentMembership"].is_null() {
+        merged.as_object_mut().unwrap().remove("segmentMembership");
+    }
+    let store = store(json!({"a": profiles(json!({}), json!([[row(day(8), earlier), row(day(9), latest)]]))}));
+    exports(&store, &request(json!({})), json!([merged]));
+}
+
+fn at(time: Value, status: &str) -> Value {
+    json!({"lastQualificationTime": time, "status": status})
+}
+
+#[test]
+fn of_each_segment_the_later_membership_is_taken_whole() {
+    united(
+        json!({"ups": {"s": at(day(1), "realized"), "t": {"lastQualificationTime": day(2)}}}),
+        json!({"ups": {"s": at(day(2), "exited"), "t": at(day(1), "realized"), "u": at(day(1), "existing")}}),
+        json!({"ups": {"s": at(day(2), "exited"), "t": {"lastQualificationTime": day(2)}, "u": at(day(1), "existing")}}),
+    );
+}
+
+#[test]
+fn a_membership_without_a_time_is_the_earliest_and_ties_go_by_rank() {
+    united(
+        json!({"ups": {"s": {"status": "realized"}, "t": at(day(1), "realized"), "u": {"status": "realized"}}}),
+        json!({"ups": {"s": at(day(1), "exited"), "t": at(day(1), "exited"), "u": {"status": "exited"}}}),
+        json!({"ups": {"s": at(day(1), "exited"), "t": at(day(1), "realized"), "u": {"status": "realized"}}}),
+    );
+}
+
+#[test]
+fn a_membership_that_is_null_loses_to_any_other_and_stays_alone() {
+    united(
+        json!({"ups": {"s": null, "t": null}}),
+        json!({"ups": {"s": {}, "t": null}}),
+        json!({"ups": {"s": {}, "t": null}}),
+    );
+}
+
+#[test]
+fn namespaces_and_segments_that_differ_in_case_are_different() {
+    united(
+        json!({"ups": {"s": at(day(1), "realized")}}),
+        json!({"UPS": {"s": at(day(2), "exited")}, "ups": {"S": at(day(3), "exited")}}),
+        json!({"ups": {"s": at(day(1), "realized"), "S": at(day(3), "exited")}, "UPS": {"s": at(day(2), "exited")}}),
+    );
+}
+
+#[test]
+fn null_maps_count_only_where_all_are_null() {
+    united(
+        json!({"a": null, "b": null, "c": {}}),
+        json!({"a": {}, "b": null, "c": null, "d": {"s": at(day(1), "realized")}}),
+        json!({"a": {}, "b": null, "c": {}, "d": {"s": at(day(1), "realized")}}),
+    );
+    united(json!(null), json!({}), json!({}));
+    united(json!(null), json!(null), json!(null));
+}
+
+#[test]
+fn the_filter_judges_the_united_memberships() {
+    let row =
+        |id: &str, time, m: Value| json!({"profileId": id, "ingestTime": time, "segmentMembership": {"ups": {"s": m}}});
+    let store = store(json!({"a": profiles(json!({}), json!([[
+        row("left", day(9), at(day(1), "realized")),
+        row("left", day(1), at(day(2), "exited")),
+        row("came", day(9), at(day(1), "exited")),
+        row("came", day(1), at(day(2), "realized")),
+    ]]))}));
+    let expected = json!([row("came", day(9), at(day(2), "realized"))]);
+    exports(&store, &request(json!({"filter": {"segments": [{"segmentId": "s"}]}})), expected);
+}

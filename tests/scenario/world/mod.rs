@@ -1,0 +1,195 @@
+//! A sandbox that runs: the real handlers over twins of everything outside, and the lake over catalog and objects in
+//! memory.
+
+mod cells;
+mod changes;
+mod files;
+mod ports;
+mod tables;
+
+use crate::oracle::{Outcome, sort};
+use crate::store::Store;
+use domain::plan::{Pin, TableName};
+use domain::ports::lake::ReadTables;
+use domain::ports::objects::{Location, ReadObjects};
+use domain::problem::Problem;
+use domain::registry::Registry;
+use domain::tenant::Tenant;
+use edge::http::{Headers, Request};
+use edge::verdict::Caller;
+use export_worker::Settings;
+use lake::Lake;
+use lake::twin::MemoryGlue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use testkit::{ManualClock, MemoryJobs, MemoryObjects, MemoryQueue, MemoryRegistry, SeededRandom, fixtures};
+
+/// The id of the export dataset.
+pub const EXPORTS: &str = "exports";
+/// Messages of one job after which it runs in circles.
+const MOST_MESSAGES: usize = 10_000;
+
+type TestLake = Lake<MemoryObjects, MemoryGlue>;
+
+/// A running sandbox.
+pub struct World {
+    jobs: MemoryJobs,
+    registry: MemoryRegistry,
+    queue: MemoryQueue,
+    clock: ManualClock,
+    random: SeededRandom,
+    objects: MemoryObjects,
+    lake: TestLake,
+    settings: Settings,
+    tenant: Tenant,
+}
+
+impl World {
+    /// The sandbox of a store, its tables made and filled.
+    pub async fn new(store: &Store) -> Self {
+        let objects = MemoryObjects::default();
+        let lake = Lake::new(MemoryGlue::default(), objects.clone());
+        let tenant = fixtures::tenant();
+        let mut registry = Registry::default();
+        for (id, dataset) in &store.datasets {
+            registry.datasets.push(tables::source(&lake, &objects, id, dataset, store.buckets_of(dataset)).await);
+        }
+        let known = if store.old_exports { &[] } else { registry.datasets.as_slice() };
+        let target = tables::target(&lake, known).await;
+        registry.datasets.push(target);
+        registry.policies = store.policies.iter().map(|p| serde_json::from_value(p.clone()).unwrap()).collect();
+        registry.segments = store.segments.iter().map(|s| serde_json::from_value(s.clone()).unwrap()).collect();
+        Self {
+            jobs: MemoryJobs::default(),
+            registry: MemoryRegistry::with(&tenant, registry),
+            queue: MemoryQueue::default(),
+            clock: ManualClock::at(fixtures::NOW),
+            random: SeededRandom::new(1),
+            objects,
+            lake,
+            settings: Settings {
+                state_bucket: "state".into(),
+                lease_seconds: 60,
+                max_attempts: 3,
+                part_target_bytes: store.part_bytes.unwrap_or(1 << 30),
+            },
+            tenant,
+        }
+    }
+
+    /// `POST /export/jobs`.
+    pub async fn post(&self, body: &Value) -> Result<Value, Problem> {
+        self.clock.advance_seconds(1);
+        let request = self.request("", body.to_string().into_bytes());
+        let World { jobs, registry, queue, clock, random, .. } = self;
+        let reply = create_export_job::handle(jobs, registry, queue, clock, random, request).await?;
+        assert_eq!(reply.status, 200);
+        Ok(reply.body.unwrap())
+    }
+
+    /// `GET /export/jobs/{id}`.
+    pub async fn get(&self, id: &Value) -> Value {
+        let reply = get_export_job::handle(&self.jobs, self.request(&id.to_string(), Vec::new())).await;
+        reply.unwrap().body.unwrap()
+    }
+
+    /// Lets the worker take messages until there are none.
+    pub async fn work(&self) {
+        let mut count = 0;
+        loop {
+            let messages = self.queue.take();
+            if messages.is_empty() {
+                return;
+            }
+            for message in &messages {
+                count += 1;
+                assert!(count < MOST_MESSAGES, "the worker runs in circles: {message:?}");
+                let done = export_worker::handle(self, message).await;
+                if let Err(halt) = done {
+                    panic!("{message:?} came to a halt: {halt:?}");
+                }
+            }
+        }
+    }
+
+    /// A job from its creation to its end, as it is shown then.
+    pub async fn job(&self, body: &Value) -> Value {
+        let created = self.post(body).await.unwrap_or_else(|problem| panic!("the request is refused: {problem:#?}"));
+        self.work().await;
+        self.get(&created["id"]).await
+    }
+
+    /// What a job exported.
+    pub async fn export(&self, body: &Value) -> Outcome {
+        let job = self.job(body).await;
+        assert_eq!(job["status"], "SUCCEEDED", "{job:#}");
+        self.outcome(&job).await
+    }
+
+    /// What stands in the export dataset of a job, and its counters.
+    pub async fn outcome(&self, job: &Value) -> Outcome {
+        let mut batches = Vec::new();
+        for batch in batch_ids(job) {
+            batches.push(self.batch(&batch).await);
+        }
+        let metrics = &job["metrics"];
+        let counted = metrics["exportedProfileByNamespaceCounter"].as_object().unwrap();
+        Outcome {
+            batches,
+            rows: metrics["totalExportedProfileCounter"].as_u64().unwrap(),
+            by_namespace: counted.iter().map(|(k, v)| (k.clone(), v.as_u64().unwrap())).collect::<BTreeMap<_, _>>(),
+            too_many_identities: metrics["tooManyIdentitiesCounter"].as_u64().unwrap(),
+            empty_profiles: metrics.get("emptyProfilesCounter").map(|n| n.as_u64().unwrap()),
+        }
+    }
+
+    /// The rows of a batch at the export table's current snapshot.
+    async fn batch(&self, batch: &str) -> Vec<Value> {
+        let table = table(EXPORTS);
+        let state = self.lake.look(&table, "profileId").await.unwrap();
+        let (table_uuid, snapshot_id) = (state.copy.table_uuid, state.snapshot_id);
+        let pin = Pin { dataset_id: EXPORTS.into(), table, table_uuid, snapshot_id };
+        let files = self.lake.files(&pin, "profileId").await.unwrap();
+        let mut rows = Vec::new();
+        for file in files.data.iter().filter(|f| f.location.contains(&format!("/batchId={batch}/"))) {
+            let body = self.objects.read(&Location::parse(&file.location).unwrap()).await.unwrap();
+            assert_eq!(body.len() as u64, file.bytes, "{} has another size in the table", file.location);
+            let mut read = files::read(body, &state.copy.schema);
+            assert_eq!(read.len() as u64, file.rows, "{} has other rows in the table", file.location);
+            for row in &mut read {
+                let stands = row.as_object_mut().unwrap().remove("batchId");
+                assert_eq!(stands, Some(json!(batch)), "{} has rows of another batch", file.location);
+            }
+            rows.extend(read);
+        }
+        sort(&mut rows);
+        rows
+    }
+
+    fn request(&self, id: &str, body: Vec<u8>) -> Request {
+        let client = "test".to_owned();
+        Request {
+            id: id.into(),
+            query: Vec::new(),
+            headers: Headers::default(),
+            body,
+            request_id: "request".into(),
+            caller: Caller { tenant: self.tenant.clone(), client, permissions: Vec::new() },
+        }
+    }
+}
+
+/// A job's batches in request order.
+fn batch_ids(job: &Value) -> Vec<String> {
+    let destination = &job["destination"];
+    let id = |at: &Value| at["batchId"].as_str().unwrap().to_owned();
+    match destination["batches"].as_array() {
+        Some(batches) => batches.iter().map(id).collect(),
+        None => vec![id(destination)],
+    }
+}
+
+/// The table behind a dataset.
+fn table(dataset: &str) -> TableName {
+    TableName { database: "scenario".into(), table: dataset.into() }
+}
