@@ -68,8 +68,9 @@ impl Index {
         inputs: &[InputFile<O>],
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<Self, EngineError> {
-        let mut reading =
-            Reading { files: Vec::new(), ids: Numbers::default(), facts: Vec::new(), slots: Slots::default() };
+        let rows = inputs.iter().map(|input| input.groups.iter().map(|&group| input.rows(group)).sum::<u64>());
+        let ids = Numbers::with_room(rows.max().unwrap_or(0) as usize);
+        let mut reading = Reading { files: Vec::new(), ids, facts: Vec::new(), slots: Slots::default() };
         for (at, input) in inputs.iter().enumerate() {
             reading.file(part, at, input, tally).await?;
             tally.report(super::INDEX_SHARE * (at as u64 + 1) / inputs.len() as u64 / 2)?;
@@ -240,16 +241,24 @@ fn times<O: ReadObjects>(
 }
 
 /// Numbers of profiles by id. Ids are known by 128-bit hashes: two of a billion ids share one with odds of 1 in 10^20.
-#[derive(Default)]
 struct Numbers {
     known: HashMap<u128, u32, BuildHasherDefault<AsItIs>>,
     count: u32,
-    keys: (RandomState, RandomState),
+    keys: [ahash::RandomState; 2],
 }
 
 impl Numbers {
+    /// Room for about so many profiles.
+    fn with_room(profiles: usize) -> Self {
+        let random = RandomState::new();
+        let seed = |n: u32| random.hash_one(n);
+        let keys = [0, 4].map(|n| ahash::RandomState::with_seeds(seed(n), seed(n + 1), seed(n + 2), seed(n + 3)));
+        Self { known: HashMap::with_capacity_and_hasher(profiles, BuildHasherDefault::default()), count: 0, keys }
+    }
+
     fn of(&mut self, id: &str) -> u32 {
-        let hash = u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id));
+        let [high, low] = &self.keys;
+        let hash = u128::from(high.hash_one(id)) << 64 | u128::from(low.hash_one(id));
         match self.known.entry(hash) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {

@@ -266,10 +266,13 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             return Ok(None);
         }
         let first = input.first_row(group) as usize;
-        let mut chosen = vec![false; input.rows(group) as usize];
-        rows.iter().for_each(|row| chosen[row - first] = true);
-        let selection = RowSelection::from_filters(&[chosen.into()]);
-        input.stream(group, leaves, Some(selection), self.part.task.settings.row_batch).map(Some)
+        let all = input.rows(group) as usize;
+        let selection = (rows.len() < all).then(|| {
+            let mut chosen = vec![false; all];
+            rows.iter().for_each(|row| chosen[row - first] = true);
+            RowSelection::from_filters(&[chosen.into()])
+        });
+        input.stream(group, leaves, selection, self.part.task.settings.row_batch).map(Some)
     }
 
     /// The events of profiles, as a column beside them. Both are in order of profile; events are taken off the front.
@@ -338,7 +341,10 @@ fn those(
     rows: &[usize],
     is_meant: impl Fn(&usize) -> bool,
 ) -> Result<(RecordBatch, Vec<usize>), ArrowError> {
-    let mask: BooleanArray = rows.iter().map(|row| Some(is_meant(row))).collect();
+    let mask: Vec<bool> = rows.iter().map(&is_meant).collect();
+    if mask.iter().all(|meant| *meant) {
+        return Ok((batch.clone(), rows.to_vec()));
+    }
     let meant = rows.iter().copied().filter(|row| is_meant(row)).collect();
-    Ok((filter_record_batch(batch, &mask)?, meant))
+    Ok((filter_record_batch(batch, &mask.into())?, meant))
 }
