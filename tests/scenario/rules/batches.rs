@@ -37,6 +37,18 @@ fn a_profile_lands_in_the_batch_of_every_entry_that_it_matches_and_is_counted_in
 }
 
 #[test]
+fn a_profile_that_matches_an_entry_under_two_spellings_of_its_namespace_is_in_the_batch_once() {
+    let row = json!({"profileId": "p", "ingestTime": day(1),
+        "segmentMembership": {"ups": {"s": {"status": "realized"}}, "UPS": {"s": {"status": "existing"}}}});
+    for unique in [false, true] {
+        let dataset = with(profiles(json!({}), json!([[row]])), json!({"unique": unique}));
+        let expected = json!({"batches": [[{"profileId": "p"}], []], "rows": 1});
+        let segments = json!([{"segmentId": "s"}, {"segmentId": "nobody"}]);
+        shows(&store(json!({"a": dataset})), &per_batch(segments), expected);
+    }
+}
+
+#[test]
 fn a_batch_of_no_rows_is_committed_like_any_other() {
     let store = store(json!({"a": profiles(json!({}), json!([]))}));
     shows(&store, &request(json!({})), json!({"batches": [[]], "rows": 0, "byNamespace": {}, "emptyProfiles": null}));

@@ -100,3 +100,17 @@ fn merging_and_filtering_see_what_is_not_exported() {
     let filter = json!({"segments": [{"segmentId": "s"}], "fromIngestTimestamp": day(1)});
     exports(&store, &request(json!({"fields": "x", "filter": filter})), json!([{"x": "new"}]));
 }
+
+#[test]
+fn the_later_membership_is_exported_even_if_its_time_is_not() {
+    let row = |time: Value, status: &str, qualified: Value| {
+        json!({"profileId": "p", "ingestTime": time,
+        "segmentMembership": {"ups": {"s": {"status": status, "lastQualificationTime": qualified}}}})
+    };
+    let rows = json!([[row(day(2), "realized", day(1)), row(day(1), "exited", day(2))]]);
+    let store = store(json!({"a": profiles(json!({}), rows)}));
+    let expected = json!([{"segmentMembership": {"ups": {"s": {"status": "exited"}}}}]);
+    for fields in ["segmentMembership.ups.s.status", "segmentMembership.*.*.status"] {
+        exports(&store, &request(json!({"fields": fields})), expected.clone());
+    }
+}

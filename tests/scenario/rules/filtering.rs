@@ -91,6 +91,26 @@ fn only_profiles_updated_strictly_after_the_time_are_exported() {
 }
 
 #[test]
+fn unique_profiles_too_are_exported_only_if_updated_strictly_after_the_time() {
+    let row = |id: &str, time: Value| json!({"profileId": id, "ingestTime": time});
+    let after = row("after", json!("2018-01-02T00:00:00.000001Z"));
+    let rows = json!([[row("before", day(1)), row("at", day(2)), after, row("never", json!(null))]]);
+    let store = store(json!({"a": with(profiles(json!({}), rows), json!({"unique": true}))}));
+    exports(&store, &request(json!({"filter": {"fromIngestTimestamp": day(2)}})), json!([after]));
+}
+
+#[test]
+fn events_do_not_update_a_profile_that_has_a_fragment() {
+    let store = store(json!({
+        "a": profiles(json!({}), json!([[{"profileId": "p", "ingestTime": day(1)}]])),
+        "e": events(json!({}), json!([[{"profileId": "p", "ingestTime": day(9)}]])),
+    }));
+    let asked = |day| request(json!({"filter": {"fromIngestTimestamp": day, "emptyProfiles": true}}));
+    exports(&store, &asked(day(1)), json!([]));
+    exports(&store, &asked(json!("2017-12-31T00:00:00Z")), json!([{"profileId": "p", "ingestTime": day(1)}]));
+}
+
+#[test]
 fn under_precedence_the_update_time_is_the_latest_of_those_that_take_part() {
     let row = |time: Value| json!([[{"profileId": "p", "ingestTime": time}]]);
     let store = store(json!({

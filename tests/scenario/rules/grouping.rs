@@ -63,6 +63,19 @@ fn fragments_with_the_same_primary_identity_are_one_profile_under_none() {
 }
 
 #[test]
+fn the_least_identity_is_the_primary_one_by_namespace_before_id() {
+    let both = json!({"A": [{"id": "9"}], "B": [{"id": "1"}]});
+    let store = store(json!({
+        "a": profiles(json!({"x": "string"}), json!([[
+            {"profileId": "p", "ingestTime": day(1), "x": "old", "identityMap": both},
+            {"profileId": "p", "ingestTime": day(2), "identityMap": {"A": [{"id": "9"}]}},
+        ]])),
+    }));
+    let expected = json!([{"profileId": "p", "ingestTime": day(2), "x": "old", "identityMap": both}]);
+    exports(&store, &request(json!({"mergePolicy": {"id": "none"}})), expected);
+}
+
+#[test]
 fn fragments_without_any_identity_are_one_profile_under_none() {
     let store = store(json!({
         "a": profiles(json!({"x": "string", "y": "string"}), json!([[

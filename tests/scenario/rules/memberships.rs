@@ -76,3 +76,23 @@ fn the_filter_judges_the_united_memberships() {
     let expected = json!([row("came", day(9), at(day(2), "realized"))]);
     exports(&store, &request(json!({"filter": {"segments": [{"segmentId": "s"}]}})), expected);
 }
+
+#[test]
+fn the_filter_unites_as_the_export_does_where_times_tie_or_are_missing() {
+    let row =
+        |id: &str, time, m: Value| json!({"profileId": id, "ingestTime": time, "segmentMembership": {"ups": {"s": m}}});
+    let timeless = |status: &str| json!({"status": status});
+    let store = store(json!({"a": profiles(json!({}), json!([[
+        row("tie came", day(1), at(day(1), "exited")),
+        row("tie came", day(9), at(day(1), "realized")),
+        row("tie left", day(1), at(day(1), "realized")),
+        row("tie left", day(9), at(day(1), "exited")),
+        row("timed", day(1), at(day(1), "realized")),
+        row("timed", day(9), timeless("exited")),
+        row("there", day(1), timeless("realized")),
+        row("there", day(9), json!(null)),
+    ]]))}));
+    let asked = request(json!({"fields": "profileId", "filter": {"segments": [{"segmentId": "s"}]}}));
+    let expected = ["tie came", "timed", "there"].iter().map(|id| json!({"profileId": id})).collect();
+    exports(&store, &asked, expected);
+}
