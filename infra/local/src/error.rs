@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::template::TemplateError;
 
+/// A disk with less room than this is full.
+const ROOM_BYTES: usize = 1 << 20;
+
 /// Why the stack did not start. The display is the sentence for the person at the terminal; the cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -74,6 +77,17 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The disk below a folder, if it is full: then this is the cause of whatever else has failed meanwhile.
+    pub fn full_disk(folder: &Path) -> Option<Self> {
+        let probe = folder.join("room");
+        let written = std::fs::write(&probe, vec![0; ROOM_BYTES]);
+        // What is left of the probe is of no use, and where it cannot be removed nothing is lost.
+        drop(std::fs::remove_file(&probe));
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        written.err().filter(full).map(|source| Self::Folder { path: folder.to_owned(), source })
+    }
+
     /// Gives an I/O error on `path` its meaning.
     pub fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();

@@ -82,7 +82,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> 
     let stack = Stack::start(options).await?;
     let outcome = serve(arguments, &stack, &key).await;
     stack.stop().await;
-    outcome
+    outcome.map_err(|error| StartError::full_disk(&arguments.data).map_or(error, Into::into))
 }
 
 /// The demo, and then whatever comes until somebody asks for an end.
