@@ -159,7 +159,6 @@ impl Pending {
         match std::mem::take(&mut self.rows).as_slice() {
             [] => Ok(()),
             [only] => writer.write(only).await,
-            // The constant batch column is one dictionary value in each: concatenation keeps it one.
             several => writer.write(&concat_batches(&several[0].schema(), several).map_err(broken)?).await,
         }
     }
