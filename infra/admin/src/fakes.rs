@@ -54,6 +54,7 @@ impl MemoryTables {
             schema: schema.clone(),
             buckets,
             delete_kinds: Vec::new(),
+            foreign_formats: Vec::new(),
             batch_spec_id,
         };
         let location = format!("s3://lake/{}/{}", table.database, table.table);

@@ -127,6 +127,9 @@ pub struct TableCopy {
     /// Kinds of live delete files: `position`, `equality`.
     #[serde(default)]
     pub delete_kinds: Vec<String>,
+    /// Formats other than Parquet of the oldest and the newest live data files; a plan looks at all of them.
+    #[serde(default)]
+    pub foreign_formats: Vec<String>,
     /// Id of the spec that is exactly identity on `batchId`, where the table has one (export datasets must).
     pub batch_spec_id: Option<i32>,
 }

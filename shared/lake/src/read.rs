@@ -12,7 +12,9 @@ use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::TableCopy;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use iceberg::Result;
-use iceberg::spec::{Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, SnapshotRef};
+use iceberg::spec::{
+    DataFileFormat, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, SnapshotRef,
+};
 use iceberg::table::Table;
 use std::collections::BTreeSet;
 
@@ -44,13 +46,15 @@ pub(crate) async fn state(table: &Table, profile_id: &str) -> Result<TableState>
     let metadata = table.metadata();
     let schema = metadata.current_schema();
     let column = schema.as_struct().field_by_name(profile_id);
+    let (delete_kinds, foreign_formats) = live_kinds(table).await?;
     Ok(TableState {
         copy: TableCopy {
             table_uuid: metadata.uuid().to_string(),
             format_version: metadata.format_version() as u8,
             schema: to_domain(schema)?,
             buckets: column.and_then(|c| buckets(metadata.default_partition_spec(), c.id)).map(|(_, n)| n),
-            delete_kinds: delete_kinds(table).await?.into_iter().collect(),
+            delete_kinds: delete_kinds.into_iter().collect(),
+            foreign_formats: foreign_formats.into_iter().collect(),
             batch_spec_id: batch_spec(metadata),
         },
         snapshot_id: metadata.current_snapshot_id(),
@@ -58,16 +62,27 @@ pub(crate) async fn state(table: &Table, profile_id: &str) -> Result<TableState>
     })
 }
 
-/// The kinds of the live delete files at the current snapshot.
-async fn delete_kinds(table: &Table) -> Result<BTreeSet<String>> {
-    let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(BTreeSet::new()) };
-    let mut kinds = BTreeSet::new();
-    let deletes = manifests(table, snapshot).await?.into_iter().filter(|m| m.content == ManifestContentType::Deletes);
-    let mut read = entries(table, deletes.collect());
-    while let Some((_, manifest)) = read.try_next().await? {
-        kinds.extend(live(&manifest).map(|e| kind_name(e.data_file())));
+/// The kinds of the live delete files at the current snapshot, and the formats other than Parquet of the data files in the
+/// oldest and the newest manifest: tables that change their format do so once, and reading all manifests is for plans.
+async fn live_kinds(table: &Table) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut kinds, mut formats) = (BTreeSet::new(), BTreeSet::new());
+    let Some(snapshot) = table.metadata().current_snapshot() else { return Ok((kinds, formats)) };
+    let (mut looked_at, mut data): (Vec<_>, Vec<_>) =
+        manifests(table, snapshot).await?.into_iter().partition(|m| m.content == ManifestContentType::Deletes);
+    data.sort_by_key(|manifest| manifest.sequence_number);
+    looked_at.extend(data.pop());
+    looked_at.extend(data.into_iter().next());
+    let mut read = entries(table, looked_at);
+    while let Some((file, manifest)) = read.try_next().await? {
+        match file.content {
+            ManifestContentType::Deletes => kinds.extend(live(&manifest).map(|e| kind_name(e.data_file()))),
+            ManifestContentType::Data => {
+                let foreign = live(&manifest).map(|e| e.data_file().file_format());
+                formats.extend(foreign.filter(|f| *f != DataFileFormat::Parquet).map(|f| f.to_string()));
+            }
+        }
     }
-    Ok(kinds)
+    Ok((kinds, formats))
 }
 
 /// The manifests of a snapshot that may hold live files.

@@ -267,6 +267,7 @@ fn dataset(id: &str, kind: DatasetKind, table_uuid: String, schema: Schema, batc
             schema,
             buckets: None,
             delete_kinds: Vec::new(),
+            foreign_formats: Vec::new(),
             batch_spec_id,
         }),
     }

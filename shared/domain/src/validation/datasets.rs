@@ -50,6 +50,11 @@ pub fn source_fitness(dataset: &Dataset, copy: Option<&TableCopy>) -> Result<(),
              (rewrite_data_files with delete-file-threshold 1) first."
         ));
     }
+    if let Some(format) = copy.foreign_formats.first() {
+        return Err(format!(
+            "{named} has live data files of the format {format}; only Parquet is read: rewrite the table's data files as Parquet."
+        ));
+    }
     let needed = [&dataset.columns.profile_id, &dataset.columns.timestamp];
     let needed = &needed[..if dataset.kind == DatasetKind::Event { 2 } else { 1 }];
     match needed.iter().find(|name| copy.schema.field(name).is_none()) {

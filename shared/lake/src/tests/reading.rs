@@ -93,6 +93,7 @@ async fn files_of_another_format_are_refused() {
     let lake = with_profiles().await;
     let orc = bucket_file("orc", DataContentType::Data).file_format(DataFileFormat::Orc).build().unwrap();
     commit_files(&lake, &profiles(), 0, vec![orc]).await;
+    assert_eq!(look(&lake, &profiles()).await.copy.foreign_formats, ["orc"], "POST refuses the table already");
     let state = look(&lake, &profiles()).await;
     let sentence = refusal(lake.files(&pin(&profiles(), &state), "profileId").await);
     assert!(sentence.contains("orc") && sentence.contains("only Parquet"), "{sentence}");
