@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::template::TemplateError;
 
-/// A disk with less room than this is full.
-const ROOM_BYTES: usize = 1 << 20;
+/// A disk with less room than this is full: what failed for want of room has given some of it back.
+const ROOM_BYTES: usize = 64 << 20;
 
 /// Why the stack did not start. The display is the sentence for the person at the terminal; the cause is the source.
 #[derive(Debug, thiserror::Error)]
