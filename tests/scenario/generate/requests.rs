@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 /// Paths that both profile tables have, and those of one of them.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 19] = [
     "profileId",
     "ingestTime",
     "identityMap",
@@ -21,6 +21,8 @@ const PATHS: [&str; 17] = [
     "segmentMembership.ups",
     "segmentMembership.UPS.s",
     "segmentMembership.*.t.status",
+    "segmentMembership.*.*.status",
+    "segmentMembership.ups.*.status",
     "x",
     "n",
     "s",
