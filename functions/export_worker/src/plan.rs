@@ -60,6 +60,11 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
     let target = widened_target(ports, job, &registry, &datasets).await?;
     let Some(pins) = pin(ports, job, &datasets, &states).await? else { return Ok(None) };
     let tables = files(ports, &datasets, &states, &pins).await?;
+    let unbucketed = |table: &TableFiles| table.data.iter().any(|file| file.bucket.is_none());
+    if matches!(needs, MergeNeeds::Buckets(_)) && tables.iter().any(unbucketed) {
+        let what = "The buckets of a table were given up while the job was planned; create the job again.";
+        return Err(Halt::permanent(Code::DatasetUnfit, what));
+    }
     let sources = datasets.into_iter().zip(states).zip(pins).map(|((dataset, state), pin)| PlannedSource {
         kind: dataset.kind,
         pin,

@@ -64,11 +64,18 @@ impl<O: ReadObjects> InputFile<O> {
         self.metadata.metadata().row_groups().iter().take(group).map(|g| g.num_rows() as u64).sum()
     }
 
-    /// Bytes of a row in memory, of these leaves, roughly.
+    /// Bytes of a row in memory, of these leaves, roughly: encoded values may be far smaller than decoded ones, which take
+    /// some 8 bytes even where they are null.
     pub(crate) fn row_bytes(&self, leaves: &[usize]) -> u64 {
         let groups = self.metadata.metadata().row_groups();
         let bytes = |group: &RowGroupMetaData| -> u64 {
-            leaves.iter().filter_map(|leaf| u64::try_from(group.columns().get(*leaf)?.uncompressed_size()).ok()).sum()
+            let leaf = |leaf: &usize| {
+                let chunk = group.columns().get(*leaf)?;
+                let texts = chunk.unencoded_byte_array_data_bytes().unwrap_or(0);
+                let decoded = chunk.num_values().saturating_mul(8).saturating_add(texts);
+                u64::try_from(chunk.uncompressed_size().max(decoded)).ok()
+            };
+            leaves.iter().filter_map(leaf).sum()
         };
         let rows: u64 = groups.iter().map(|g| g.num_rows() as u64).sum();
         groups.iter().map(bytes).sum::<u64>().checked_div(rows).unwrap_or(0)

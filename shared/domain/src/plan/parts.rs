@@ -73,7 +73,9 @@ fn part_of(mut files: Vec<DataFile>, deletes: &[DeleteFile]) -> PlannedPart {
 
 /// Cuts a file into ranges of whole row groups of about `target_bytes` each.
 fn cut(file: DataFile, target_bytes: u64) -> Vec<DataFile> {
-    if file.bytes <= target_bytes || file.split_offsets.len() < 2 {
+    // Offsets come from the table's writer: in no order, they say nothing about where a file may be cut.
+    let ascending = file.split_offsets.is_sorted_by(|a, b| a < b);
+    if file.bytes <= target_bytes || file.split_offsets.len() < 2 || !ascending {
         return vec![file];
     }
     let mut pieces = Vec::new();
@@ -201,6 +203,13 @@ mod tests {
             assert_eq!(holding.len(), 1);
             assert_eq!(holding[0].remainder, bucket_of_64);
         }
+    }
+
+    #[test]
+    fn a_file_whose_offsets_are_in_no_order_is_not_cut() {
+        let whole = DataFile { split_offsets: vec![4, 300, 100, 400], ..file(0, 500, None, 1) };
+        let parts = compose_parts(vec![table(vec![whole])], MergeNeeds::Nothing, 150);
+        assert_eq!(parts.iter().flat_map(|p| &p.files).map(|f| f.range).collect::<Vec<_>>(), [None]);
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl Index {
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<Self, EngineError> {
         let rows = inputs.iter().map(|input| input.groups.iter().map(|&group| input.rows(group)).sum::<u64>());
-        let ids = Numbers::with_room(rows.max().unwrap_or(0) as usize);
+        let slices = part.task.part.slice.map_or(1, |slice| u64::from(slice.modulus.max(1)));
+        let ids = Numbers::with_room((rows.max().unwrap_or(0) / slices) as usize);
         let mut reading = Reading { files: Vec::new(), ids, facts: Vec::new(), slots: Slots::default() };
         for (at, input) in inputs.iter().enumerate() {
             reading.file(part, at, input, tally).await?;

@@ -48,7 +48,9 @@ pub(super) fn plan<O: ReadObjects>(
     let held = |profile: usize| match (verdict.exported[profile], &part.layout.events) {
         (false, _) => 0,
         (true, Some(_)) => {
-            u64::from(verdict.fragments[profile]) * fragment_bytes + u64::from(verdict.events[profile]) * event_bytes
+            let events = u64::from(verdict.events[profile]);
+            let fragments = if verdict.is_empty(profile) { events } else { verdict.fragments[profile].into() };
+            fragments * fragment_bytes + events * event_bytes
         }
         (true, None) if verdict.fragments[profile] == 1 => 0,
         (true, None) => u64::from(verdict.fragments[profile].max(verdict.events[profile])) * fragment_bytes,
