@@ -4,9 +4,9 @@ use crate::error::EngineError;
 use crate::layout::Layout;
 use crate::part::PartTask;
 use crate::writer::BatchWriter;
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array};
 use arrow_schema::ArrowError;
-use arrow_select::concat::concat_batches;
+use arrow_select::concat::concat;
 use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::plan::OutputFile;
@@ -70,13 +70,15 @@ pub(crate) struct Batches<'a, O: WriteObjects, F> {
     layout: &'a Layout,
     /// Rows of a batch that are encoded at a time, where there are several batches.
     least_rows: usize,
+    /// Bytes that all batches together hold in memory before the largest file is completed.
+    open_bytes: u64,
     writers: Vec<(BatchWriter<'a, O, F>, Pending)>,
 }
 
-/// Rows that wait until it is worth encoding them.
+/// Rows that wait until it is worth encoding them: arrays of all columns but the batch's.
 #[derive(Default)]
 struct Pending {
-    rows: Vec<RecordBatch>,
+    rows: Vec<Vec<ArrayRef>>,
     count: usize,
 }
 
@@ -86,7 +88,29 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> 
         let writer = |batch| (BatchWriter::new(objects, file_at, batch, task, layout), Pending::default());
         let writers: Vec<_> = task.plan.batches.iter().map(writer).collect();
         let least_rows = if writers.len() > 1 { task.settings.row_batch } else { 0 };
-        Self { layout, least_rows, writers }
+        Self { layout, least_rows, open_bytes: task.settings.open_bytes, writers }
+    }
+
+    /// The rows of a list that go to each batch, for those that get any; `rows` are numbers, `targets` stand beside them.
+    pub(crate) fn divide(&self, rows: &[u32], targets: &Targets) -> Vec<(usize, Vec<u32>)> {
+        let Targets::Several { .. } = targets else { return vec![(0, rows.to_vec())] };
+        let mut of_batch: Vec<Vec<u32>> = vec![Vec::new(); self.writers.len()];
+        for (at, row) in rows.iter().enumerate() {
+            for batch in targets.of(at) {
+                if let Some(of_batch) = of_batch.get_mut(usize::from(*batch)) {
+                    of_batch.push(*row);
+                }
+            }
+        }
+        of_batch.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()).collect()
+    }
+
+    /// The writer of a batch, after what waits for it was written.
+    pub(crate) async fn writer(&mut self, batch: usize) -> Result<&mut BatchWriter<'a, O, F>, EngineError> {
+        let absent = || EngineError::Unsupported("a row is meant for a batch that the plan does not have".into());
+        let (writer, pending) = self.writers.get_mut(batch).ok_or_else(absent)?;
+        pending.flush(writer).await?;
+        Ok(writer)
     }
 
     /// Adds rows at the end of each batch that they go to.
@@ -97,39 +121,36 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> 
         rows: usize,
         targets: &Targets,
     ) -> Result<(), EngineError> {
-        let Targets::Several { .. } = targets else {
-            return self.add(0, columns, events, rows).await;
-        };
-        let mut of_batch: Vec<Vec<u32>> = vec![Vec::new(); self.writers.len()];
-        for row in 0..rows {
-            for batch in targets.of(row) {
-                if let Some(of_batch) = of_batch.get_mut(usize::from(*batch)) {
-                    of_batch.push(row as u32);
-                }
-            }
+        let columns = self.layout.assemble(columns, events, rows).map_err(broken)?;
+        if matches!(targets, Targets::TheOne) {
+            return self.add(0, columns, rows).await;
         }
-        for (batch, mine) in of_batch.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()) {
+        let all: Vec<u32> = (0..rows as u32).collect();
+        for (batch, mine) in self.divide(&all, targets) {
             let mine = UInt32Array::from(mine);
             let columns: Result<Vec<_>, ArrowError> = columns.iter().map(|column| take(column, &mine, None)).collect();
-            let events = events.map(|events| take(events, &mine, None)).transpose().map_err(broken)?;
-            self.add(batch, &columns.map_err(broken)?, events.as_ref(), mine.values().len()).await?;
+            self.add(batch, columns.map_err(broken)?, mine.values().len()).await?;
         }
-        Ok(())
+        self.make_room().await
     }
 
-    async fn add(
-        &mut self,
-        batch: usize,
-        columns: &[ArrayRef],
-        events: Option<&ArrayRef>,
-        rows: usize,
-    ) -> Result<(), EngineError> {
+    async fn add(&mut self, batch: usize, columns: Vec<ArrayRef>, rows: usize) -> Result<(), EngineError> {
         let Some((writer, pending)) = self.writers.get_mut(batch) else { return Ok(()) };
-        let constant = writer.constant(rows).map_err(broken)?;
-        let rows = self.layout.assemble(columns, events, &constant).map_err(broken)?;
-        pending.count += rows.num_rows();
-        pending.rows.push(rows);
+        pending.count += rows;
+        pending.rows.push(columns);
         if pending.count >= self.least_rows { pending.flush(writer).await } else { Ok(()) }
+    }
+
+    /// Completes the largest files as long as all of them together hold too much.
+    pub(crate) async fn make_room(&mut self) -> Result<(), EngineError> {
+        loop {
+            let held: Vec<u64> = self.writers.iter().map(|(writer, _)| writer.memory()).collect();
+            let largest = (0..held.len()).max_by_key(|at| held[*at]).filter(|at| held[*at] > 0);
+            match largest.and_then(|at| self.writers.get_mut(at)) {
+                Some((writer, _)) if self.open_bytes < held.iter().sum() && held.len() > 1 => writer.complete().await?,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Completes the last file of each batch and tells all of them, in order of batch and then of writing.
@@ -155,11 +176,15 @@ impl Pending {
         &mut self,
         writer: &mut BatchWriter<'_, O, F>,
     ) -> Result<(), EngineError> {
-        self.count = 0;
-        match std::mem::take(&mut self.rows).as_slice() {
+        let (rows, count) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.count));
+        match rows.as_slice() {
             [] => Ok(()),
-            [only] => writer.write(only).await,
-            several => writer.write(&concat_batches(&several[0].schema(), several).map_err(broken)?).await,
+            [only] => writer.write_arrays(only, count).await,
+            [first, ..] => {
+                let column = |at: usize| concat(&rows.iter().map(|columns| columns[at].as_ref()).collect::<Vec<_>>());
+                let columns: Result<Vec<_>, _> = (0..first.len()).map(column).collect();
+                writer.write_arrays(&columns.map_err(broken)?, count).await
+            }
         }
     }
 }

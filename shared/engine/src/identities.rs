@@ -1,5 +1,8 @@
 //! The identities of profiles: the limit on their number, the counters by namespace, and which one is the primary one.
 
+use crate::error::EngineError;
+use crate::input::InputFile;
+use crate::leaf::{Damaged, LeafChunk, def_of};
 use crate::project::strings;
 use crate::tree::{FileColumn, FileKind, find};
 use arrow_array::builder::BooleanBufferBuilder;
@@ -7,16 +10,19 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray, ListArray, MapArray, StringArray, StructArray};
 use arrow_schema::ArrowError;
 use domain::plan::Counts;
+use domain::ports::objects::ReadObjects;
 use domain::schema::{Field, Kind, Nested};
+use std::ops::Range;
 
 /// A profile with more identities than this is left out.
 pub(crate) const MAX_IDENTITIES: usize = 50;
 
 /// Where a file keeps identities.
-pub(crate) struct BoundIdentities<'f> {
-    column: &'f str,
-    /// The leaves to read.
-    pub(crate) leaves: Vec<usize>,
+pub(crate) struct BoundIdentities {
+    /// The leaf of namespaces.
+    namespaces: usize,
+    /// The leaves of identities, each with the definition level from which on there is one.
+    identities: Vec<(usize, u8)>,
 }
 
 /// Whether a source's column can be counted: a map of namespaces to lists. The error is a sentence.
@@ -28,22 +34,144 @@ pub(crate) fn check(column: &Field) -> Result<(), String> {
 }
 
 /// Finds the source's column in a file. `None`: the file keeps no identities.
-pub(crate) fn bind<'f>(column: Option<&Field>, file: &'f [FileColumn]) -> Result<Option<BoundIdentities<'f>>, String> {
-    let Some(column) = column.and_then(|field| find(file, field)) else { return Ok(None) };
-    match &column.kind {
-        FileKind::Map(_, value) if matches!(value.kind, FileKind::List(_)) => {
-            let mut leaves = Vec::new();
-            column.witness(&mut leaves);
-            Ok(Some(BoundIdentities { column: &column.name, leaves }))
-        }
-        _ => Err("its identities are not kept as the table's schema says".into()),
+pub(crate) fn bind<O: ReadObjects>(
+    column: Option<&Field>,
+    input: &InputFile<O>,
+) -> Result<Option<BoundIdentities>, String> {
+    let Some(column) = column.and_then(|field| find(&input.columns, field)) else { return Ok(None) };
+    let ill_formed = || "its identities are not kept as the table's schema says".to_owned();
+    let FileKind::Map(key, value) = &column.kind else { return Err(ill_formed()) };
+    let (FileKind::Leaf(namespaces, _), FileKind::List(element)) = (&key.kind, &value.kind) else {
+        return Err(ill_formed());
+    };
+    let mut identities = Vec::new();
+    leaves_below(element, 0, &mut |leaf, above| identities.push((leaf, def_of(input.schema(), leaf, above))));
+    if identities.is_empty() {
+        Err(ill_formed())
+    } else {
+        Ok(Some(BoundIdentities { namespaces: *namespaces, identities }))
     }
 }
 
-impl BoundIdentities<'_> {
-    /// The identities of rows that were read with the leaves.
-    pub(crate) fn of<'r>(&self, rows: &'r StructArray) -> Result<&'r MapArray, ArrowError> {
-        rows.column_by_name(self.column).and_then(|c| c.as_map_opt()).ok_or_else(unread)
+/// Tells the leaves that a column is or has through structs alone, and how many levels below it.
+fn leaves_below(column: &FileColumn, below: usize, tell: &mut impl FnMut(usize, usize)) {
+    match &column.kind {
+        FileKind::Leaf(leaf, _) => tell(*leaf, below),
+        FileKind::Struct(fields) => fields.iter().for_each(|field| leaves_below(field, below + 1, tell)),
+        FileKind::List(_) | FileKind::Map(..) => {}
+    }
+}
+
+/// The namespaces of some rows.
+#[derive(Default)]
+struct Namespaces {
+    names: Vec<String>,
+    /// The namespace of each entry of the rows' maps, by position.
+    of_entries: Vec<u32>,
+    /// Where each row's entries end.
+    ends: Vec<u32>,
+}
+
+impl BoundIdentities {
+    /// Which rows of a row group, given by number in order, have no more than [`MAX_IDENTITIES`]. Counts those by namespace,
+    /// each as many times as it is exported, and the others as left out. Nothing but a key and a level of each identity is
+    /// looked at.
+    pub(crate) async fn judge<O: ReadObjects>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        rows: &[u32],
+        copies: impl Fn(usize) -> u64,
+        counts: &mut Counts,
+    ) -> Result<Vec<bool>, EngineError> {
+        let smallest = self.identities.iter().min_by_key(|(leaf, _)| input.chunk(group, *leaf).compressed_size());
+        let Some((leaf, there)) = smallest else { return Ok(vec![true; rows.len()]) };
+        let mut chunks = input.chunks(group, &[self.namespaces, *leaf]).await?.into_iter();
+        let (Some(keys), Some(identities)) = (chunks.next(), chunks.next()) else { return Err(input.damage()) };
+        let namespaces = Namespaces::read(keys, rows).map_err(|_| input.damage())?;
+        let (totals, held) = namespaces.identities(identities, rows, *there).map_err(|_| input.damage())?;
+        let mut of_names = vec![0; namespaces.names.len()];
+        let fits: Vec<bool> = totals.iter().map(|total| *total as usize <= MAX_IDENTITIES).collect();
+        for (row, fits) in fits.iter().enumerate() {
+            if !fits {
+                counts.too_many_identities += 1;
+                continue;
+            }
+            let entries = namespaces.entries(row);
+            for at in entries.clone().filter(|at| held.get(*at).copied().unwrap_or_default()) {
+                let name = namespaces.of_entries[at];
+                // Once for each namespace, even where a map holds one twice.
+                if !(entries.start..at).any(|before| held[before] && namespaces.of_entries[before] == name) {
+                    of_names[name as usize] += copies(row);
+                }
+            }
+        }
+        for (name, count) in namespaces.names.into_iter().zip(of_names).filter(|(_, count)| *count > 0) {
+            *counts.by_namespace.entry(name).or_default() += count;
+        }
+        Ok(fits)
+    }
+}
+
+impl Namespaces {
+    fn read(mut keys: LeafChunk, rows: &[u32]) -> Result<Self, Damaged> {
+        let mut read = Self { ends: vec![0; rows.len()], ..Self::default() };
+        // The names of the dictionary's entries, by id.
+        let mut known: Vec<Option<u32>> = Vec::new();
+        keys.each_row(rows, |at, values, row| {
+            for value in row.values {
+                let name = match values.id(value) {
+                    None => read.number(values.get(value)?)?,
+                    Some(id) => {
+                        let id = id as usize;
+                        known.resize(known.len().max(id + 1), None);
+                        match known[id] {
+                            Some(name) => name,
+                            None => *known[id].insert(read.number(values.get(value)?)?),
+                        }
+                    }
+                };
+                read.of_entries.push(name);
+            }
+            read.ends[at] = read.of_entries.len() as u32;
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    fn number(&mut self, name: &[u8]) -> Result<u32, Damaged> {
+        let known = self.names.iter().position(|known| known.as_bytes() == name);
+        if known.is_none() {
+            self.names.push(std::str::from_utf8(name).map_err(|_| Damaged)?.to_owned());
+        }
+        Ok(known.unwrap_or(self.names.len() - 1) as u32)
+    }
+
+    /// The entries of a row.
+    fn entries(&self, row: usize) -> Range<usize> {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start as usize..self.ends[row] as usize
+    }
+
+    /// How many identities each row has, and which entries have any.
+    fn identities(&self, mut chunk: LeafChunk, rows: &[u32], there: u8) -> Result<(Vec<u32>, Vec<bool>), Damaged> {
+        let (mut totals, mut held) = (vec![0; rows.len()], vec![false; self.of_entries.len()]);
+        // The row that is open, and its entries so far.
+        let mut open = (usize::MAX, 0);
+        chunk.each_row(rows, |at, values, row| {
+            if open.0 != at {
+                open = (at, self.entries(at).start);
+            }
+            for level in row.levels {
+                open.1 += usize::from(values.rep(level) <= 1);
+                if values.def(level) >= there {
+                    totals[at] += 1;
+                    *held.get_mut(open.1 - 1).ok_or(Damaged)? = true;
+                }
+            }
+            Ok(())
+        })?;
+        Ok((totals, held))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One data file, opened: its columns, its row groups, and streams of the rows in them.
 
 use crate::error::EngineError;
+use crate::leaf::{ChunkBytes, EncodeError, LeafChunk};
 use crate::ranges::ObjectRanges;
 use crate::tree::{FileColumn, file_columns};
 use arrow_array::RecordBatch;
@@ -8,9 +9,12 @@ use domain::plan::DataFile;
 use domain::ports::objects::{Location, ReadObjects};
 use futures::{FutureExt, Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
+use parquet::schema::types::SchemaDescriptor;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -104,6 +108,59 @@ impl<O: ReadObjects> InputFile<O> {
             Ok(batch) => batch.map_err(|e| self.damaged(e)),
             Err(_) => Err(self.error(DAMAGED)),
         }))
+    }
+
+    /// The file's Parquet schema.
+    pub(crate) fn schema(&self) -> &SchemaDescriptor {
+        self.metadata.parquet_schema()
+    }
+
+    /// What the footer says of a leaf column of a row group.
+    pub(crate) fn chunk(&self, group: usize, leaf: usize) -> &ColumnChunkMetaData {
+        self.metadata.metadata().row_group(group).column(leaf)
+    }
+
+    /// Where the pages of a leaf column of a row group start, where the file has an index that tells it.
+    pub(crate) fn offsets(&self, group: usize, leaf: usize) -> Option<&OffsetIndexMetaData> {
+        self.metadata.metadata().offset_index()?.get(group)?.get(leaf).filter(|index| !index.page_locations.is_empty())
+    }
+
+    /// The stored bytes of leaf columns of a row group.
+    pub(crate) async fn chunk_bytes(&self, group: usize, leaves: &[usize]) -> Result<Vec<ChunkBytes>, EngineError> {
+        let range = |leaf: &usize| {
+            let (start, length) = self.chunk(group, *leaf).byte_range();
+            start..start + length
+        };
+        let ranges: Vec<_> = leaves.iter().map(range).collect();
+        let bytes = self.ranges.clone().get_byte_ranges(ranges.clone()).await.map_err(|e| self.damaged(e))?;
+        Ok(ranges.iter().zip(bytes).map(|(range, bytes)| ChunkBytes { start: range.start, bytes }).collect())
+    }
+
+    /// Leaf columns of a row group, page by page.
+    pub(crate) async fn chunks(&self, group: usize, leaves: &[usize]) -> Result<Vec<LeafChunk>, EngineError> {
+        let bytes = self.chunk_bytes(group, leaves).await?;
+        let chunks = leaves.iter().zip(bytes).map(|(leaf, bytes)| self.open_chunk(group, *leaf, bytes));
+        chunks.collect()
+    }
+
+    /// A leaf column of a row group, of these bytes.
+    pub(crate) fn open_chunk(&self, group: usize, leaf: usize, bytes: ChunkBytes) -> Result<LeafChunk, EngineError> {
+        let locations = self.offsets(group, leaf).map(|index| index.page_locations.clone());
+        let rows = self.rows(group) as usize;
+        LeafChunk::new(bytes, self.chunk(group, leaf), rows, locations).map_err(|_| self.damage())
+    }
+
+    /// The error for bytes that are not what they should be.
+    pub(crate) fn damage(&self) -> EngineError {
+        self.error(DAMAGED)
+    }
+
+    /// The error for stored values that could not be moved.
+    pub(crate) fn encoding(&self, error: EncodeError) -> EngineError {
+        match error {
+            EncodeError::Damaged(_) => self.damage(),
+            EncodeError::Parquet(error) => EngineError::Encode(error),
+        }
     }
 
     /// An error in words of this file.

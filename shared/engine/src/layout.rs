@@ -7,12 +7,15 @@ use crate::selection::Selection;
 use crate::shape::{Column, arrow_field, shown};
 use crate::source::Source;
 use crate::tree::{FileColumn, FileKind, file_columns, find};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow_schema::{ArrowError, DataType, FieldRef, Schema as ArrowSchema, SchemaRef};
 use domain::fields::Projection;
 use domain::plan::Plan;
 use domain::ports::objects::ReadObjects;
 use domain::schema::{Field, Kind, Nested};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::schema::types::SchemaDescriptor;
+use std::slice;
 use std::sync::Arc;
 
 /// The export's column that holds the batch's id.
@@ -43,6 +46,12 @@ pub(crate) struct Layout {
     slots: Vec<Slot>,
     /// The schema of the exported files.
     pub(crate) schema: SchemaRef,
+    /// The same as Parquet has it.
+    pub(crate) parquet: SchemaDescriptor,
+    /// Which of the columns is the batch's id.
+    pub(crate) batch_column: usize,
+    /// For each column whether it is made from leaves, where none is but the batch's.
+    pub(crate) all_arrays: Vec<bool>,
 }
 
 /// Where a column of the export comes from.
@@ -97,7 +106,10 @@ impl Layout {
         let fragments = Form::of_fragments(&merging, sources, &merged)?;
         let (slots, schema) = slots(plan, &export, events.as_ref())?;
         let finish_from = file_columns(&fragments.schema);
-        Ok(Self { export, fragments, finish, finish_from, events, slots, schema })
+        let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(EngineError::Encode)?;
+        let all_arrays: Vec<bool> = slots.iter().map(|slot| matches!(slot, Slot::Batch)).collect();
+        let batch_column = all_arrays.iter().position(|is_batch| *is_batch).unwrap_or_default();
+        Ok(Self { export, fragments, finish, finish_from, events, slots, schema, parquet, batch_column, all_arrays })
     }
 
     /// Merged rows as they are exported.
@@ -105,22 +117,21 @@ impl Layout {
         project::columns(&self.finish, &self.finish_from, &StructArray::from(merged.clone()))
     }
 
-    /// Rows of the exported files: columns of the export's form, events where the layout has them, the batch.
+    /// Rows of the exported files: columns of the export's form, events where the layout has them. In the place of the
+    /// batch's id stand nulls.
     pub(crate) fn assemble(
         &self,
         columns: &[ArrayRef],
         events: Option<&ArrayRef>,
-        batch: &ArrayRef,
-    ) -> Result<RecordBatch, ArrowError> {
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
         let absent = || ArrowError::SchemaError("the exported rows lack a column".into());
         let column = |slot: &Slot| match slot {
             Slot::Column(at) => columns.get(*at).cloned().ok_or_else(absent),
             Slot::Events => events.cloned().ok_or_else(absent),
-            Slot::Batch => Ok(batch.clone()),
+            Slot::Batch => Ok(new_null_array(&DataType::Null, rows)),
         };
-        let columns = self.slots.iter().map(column).collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.len()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+        self.slots.iter().map(column).collect()
     }
 }
 
@@ -130,9 +141,7 @@ fn slots(plan: &Plan, export: &Form, events: Option<&EventLayout>) -> Result<(Ve
     for field in &plan.target.schema.fields {
         match (&*field.name, events) {
             (BATCH_ID, _) => {
-                // One value for all rows: a dictionary, which is a few bytes a page in the file.
-                let constant = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-                fields.push(arrow_field(BATCH_ID, field.id, constant, false));
+                fields.push(arrow_field(BATCH_ID, field.id, DataType::Utf8, false));
                 slots.push(Slot::Batch);
             }
             (EVENTS, Some(events)) => {
@@ -228,6 +237,31 @@ impl BoundForm<'_> {
         project::columns(self.columns, self.file, rows)
     }
 
+    /// What fills a column of the form.
+    pub(crate) fn source(&self, column: usize) -> Option<&Column> {
+        self.columns.get(column)
+    }
+
+    /// The leaves that some of the form's columns need.
+    pub(crate) fn leaves_of<O: ReadObjects>(
+        &self,
+        columns: &[usize],
+        input: &InputFile<O>,
+    ) -> Result<Vec<usize>, EngineError> {
+        let mut leaves = Vec::new();
+        for column in columns.iter().filter_map(|at| self.columns.get(*at)) {
+            project::leaves(slice::from_ref(column), self.file, &mut leaves).map_err(|what| input.error(what))?;
+        }
+        Ok(leaves)
+    }
+
+    /// A column of the form, of rows that were read with at least its leaves.
+    pub(crate) fn column(&self, column: usize, rows: &StructArray) -> Result<ArrayRef, ArrowError> {
+        let column = self.columns.get(column).map(slice::from_ref).unwrap_or_default();
+        let made = project::columns(column, self.file, rows)?.pop();
+        made.ok_or_else(|| ArrowError::SchemaError("the form lacks a column".into()))
+    }
+
     /// The same as a batch.
     pub(crate) fn batch(&self, rows: &StructArray) -> Result<RecordBatch, ArrowError> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
@@ -286,13 +320,13 @@ impl<'a> ProfileIds<'a> {
         let ids = self.0.and_then(|column| rows.column_by_name(&column.name));
         match ids {
             Some(ids) if ids.null_count() == 0 => Ok(ids.clone()),
-            _ => Err(input.error("a row has no profile id")),
+            _ => Err(Self::missing(input)),
         }
     }
 
-    /// Fails if one of the exported rows has no id.
-    pub(crate) fn check<O: ReadObjects>(&self, input: &InputFile<O>, rows: &StructArray) -> Result<(), EngineError> {
-        if !rows.is_empty() && self.may_be_null() { self.ids(input, rows).map(drop) } else { Ok(()) }
+    /// The error for a row without an id.
+    pub(crate) fn missing<O: ReadObjects>(input: &InputFile<O>) -> EngineError {
+        input.error("a row has no profile id")
     }
 
     /// Whether the file may lack ids.

@@ -7,13 +7,17 @@
 
 mod alone;
 mod batches;
+mod copied;
 mod deletes;
 mod error;
 mod identities;
 mod input;
 mod layout;
+mod leaf;
+mod lone;
 mod membership;
 mod merged;
+mod moved;
 mod part;
 mod project;
 mod ranges;

@@ -1,29 +1,32 @@
-//! The files of a part: Parquet, encoded row group by row group, uploaded while the next one is encoded.
+//! The files of a part: Parquet, row group by row group, uploaded while the next one is encoded.
 
 use crate::error::EngineError;
 use crate::input::group_start;
 use crate::layout::{Layout, PROFILE_ID};
+use crate::leaf::{EncodedChunk, LeafEncoder};
 use crate::part::{PartTask, Settings};
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
-use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 use domain::id::BatchId;
 use domain::plan::OutputFile;
 use domain::ports::objects::{Location, ObjectError, UploadObject, WriteObjects};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use std::sync::Arc;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::SchemaDescriptor;
 
-/// Least and greatest of the strings seen.
-type Bounds = Option<(String, String)>;
+/// Least and greatest of the texts seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bounds(Option<(String, String)>);
 
-/// However many batches there are, a row group is not closed before it has as many encoded bytes.
-const LEAST_GROUP_BYTES: usize = 1 << 20;
+/// Rows at which a row group is closed, however few bytes they take.
+const GROUP_ROWS: u64 = 1 << 20;
+/// Bytes of a file under way that an upload may still hold in memory.
+const UNSENT_BYTES: u64 = 24 << 20;
 
 /// Writes the rows of one batch into as many files as their size asks for.
 pub(crate) struct BatchWriter<'a, O: WriteObjects, F> {
@@ -31,9 +34,7 @@ pub(crate) struct BatchWriter<'a, O: WriteObjects, F> {
     file_at: &'a F,
     batch_id: &'a BatchId,
     settings: Settings,
-    schema: SchemaRef,
-    /// The column of strings whose bounds are kept.
-    bounded: Option<usize>,
+    layout: &'a Layout,
     open: Option<OpenFile<O::Upload>>,
     /// The files that are complete.
     files: Vec<OutputFile>,
@@ -44,9 +45,27 @@ pub(crate) struct BatchWriter<'a, O: WriteObjects, F> {
 struct OpenFile<U> {
     at: Location,
     upload: U,
-    encoder: ArrowWriter<Vec<u8>>,
+    file: SerializedFileWriter<Vec<u8>>,
+    factory: ArrowRowGroupWriterFactory,
+    group: Option<OpenGroup>,
+    groups: usize,
     rows: u64,
     bounds: Bounds,
+}
+
+/// A row group in the making: its columns get the same rows, each in its own way and time.
+pub(crate) struct OpenGroup {
+    /// The export's columns in order.
+    pub(crate) sinks: Vec<Sink>,
+    rows: u64,
+}
+
+/// How a column of a row group is made.
+pub(crate) enum Sink {
+    /// From arrays.
+    Arrays(Vec<ArrowColumnWriter>),
+    /// From leaf columns as they are stored; absent while one is borrowed.
+    Leaves(Vec<Option<LeafEncoder>>),
 }
 
 impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O, F> {
@@ -56,52 +75,96 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
         file_at: &'a F,
         batch_id: &'a BatchId,
         task: &PartTask<'a>,
-        layout: &Layout,
+        layout: &'a Layout,
     ) -> Self {
-        let (schema, bounded) = (layout.schema.clone(), layout.schema.index_of(PROFILE_ID).ok());
-        // Many batches share the memory of one.
-        let share = task.settings.row_group_bytes / task.plan.batches.len().max(1);
-        let row_group_bytes = share.max(LEAST_GROUP_BYTES).min(task.settings.row_group_bytes);
-        let settings = Settings { row_group_bytes, ..task.settings };
-        Self {
-            objects,
-            file_at,
-            batch_id,
-            settings,
-            schema,
-            bounded,
-            open: None,
-            files: Vec::new(),
-            written: Vec::new(),
-        }
+        let (open, files, written) = (None, Vec::new(), Vec::new());
+        Self { objects, file_at, batch_id, settings: task.settings, layout, open, files, written }
     }
 
-    /// The batch's id, once for each row.
-    pub(crate) fn constant(&self, rows: usize) -> Result<ArrayRef, ArrowError> {
-        let value = Arc::new(StringArray::from(vec![self.batch_id.as_str()]));
-        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::from(vec![0; rows]), value)?))
-    }
-
-    /// Adds rows at the end.
-    pub(crate) async fn write(&mut self, rows: &RecordBatch) -> Result<(), EngineError> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
+    /// The open row group, in which the columns are made so: from leaves where `from_leaves` says it.
+    pub(crate) async fn group(&mut self, from_leaves: &[bool]) -> Result<&mut OpenGroup, EngineError> {
         let mut file = match self.open.take() {
             Some(file) => file,
             None => self.begin().await?,
         };
-        if let Some(values) = self.bounded.and_then(|column| rows.column(column).as_string_opt::<i32>()) {
-            widen(&mut file.bounds, values.iter().flatten());
-        }
-        file.rows += rows.num_rows() as u64;
-        let encoded = file.encoder.write(rows).map_err(EngineError::Encode);
         // The file goes back before any error is returned, so that `abandon` finds it.
+        let readied = file.ready(from_leaves, zstd_level(&self.settings));
         let file = self.open.insert(file);
-        encoded?;
+        readied.map_err(EngineError::Encode)?;
+        file.group.as_mut().ok_or_else(|| EngineError::Encode(ParquetError::General("no row group is open".into())))
+    }
+
+    /// Says that the open row group has got so many rows more, in every column but the batch's.
+    pub(crate) async fn added(&mut self, rows: usize, bounds: &Bounds) -> Result<(), EngineError> {
+        let Some(file) = &mut self.open else { return Ok(()) };
+        file.rows += rows as u64;
+        file.bounds.include(bounds);
+        if let Some(group) = &mut file.group {
+            group.rows += rows as u64;
+            let batch = self.batch_id.as_str().as_bytes();
+            if let Some(Sink::Leaves(leaves)) = group.sinks.get_mut(self.layout.batch_column) {
+                let added = leaves.iter_mut().flatten().try_for_each(|leaf| leaf.push_same(batch, rows));
+                added.map_err(EngineError::Encode)?;
+            }
+            if group.encoded_bytes() >= self.settings.row_group_bytes || group.rows >= GROUP_ROWS {
+                file.close_group().map_err(EngineError::Encode)?;
+                file.send().await?;
+            }
+        }
+        let encoded = file.bytes() + file.group.as_ref().map_or(0, |group| group.encoded_bytes() as u64);
+        if encoded >= self.settings.file_bytes { self.complete().await } else { Ok(()) }
+    }
+
+    /// Adds a row group of column chunks that are finished, all but the batch's, which is made here.
+    pub(crate) async fn write_chunks(
+        &mut self,
+        chunks: Vec<EncodedChunk>,
+        rows: usize,
+        bounds: &Bounds,
+    ) -> Result<(), EngineError> {
+        let mut file = match self.open.take() {
+            Some(file) => file,
+            None => self.begin().await?,
+        };
+        let batch = (self.layout.batch_column, self.batch_id.as_str().as_bytes());
+        let written = file.write_chunks(chunks, rows, batch, zstd_level(&self.settings));
+        let file = self.open.insert(file);
+        written.map_err(EngineError::Encode)?;
+        file.rows += rows as u64;
+        file.bounds.include(bounds);
         file.send().await?;
-        let bytes = file.encoder.bytes_written() + file.encoder.in_progress_size();
-        if bytes as u64 >= self.settings.file_bytes { self.complete().await } else { Ok(()) }
+        if file.bytes() >= self.settings.file_bytes { self.complete().await } else { Ok(()) }
+    }
+
+    /// Adds rows, as arrays of all columns but the batch's.
+    pub(crate) async fn write_arrays(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), EngineError> {
+        if rows == 0 {
+            return Ok(());
+        }
+        let layout = self.layout;
+        let mut bounds = Bounds::default();
+        let group = self.group(&layout.all_arrays).await?;
+        for (sink, (field, column)) in group.sinks.iter_mut().zip(layout.schema.fields().iter().zip(columns)) {
+            let Sink::Arrays(writers) = sink else { continue };
+            let leaves = compute_leaves(field, column).map_err(EngineError::Encode)?;
+            for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                writer.write(leaf).map_err(EngineError::Encode)?;
+            }
+            if field.name() == PROFILE_ID
+                && let Some(ids) = column.as_string_opt::<i32>()
+            {
+                ids.iter().flatten().for_each(|id| bounds.widen(id));
+            }
+        }
+        self.added(rows, &bounds).await
+    }
+
+    /// Bytes that the open file may hold in memory, roughly.
+    pub(crate) fn memory(&self) -> u64 {
+        let held = |file: &OpenFile<_>| {
+            file.group.as_ref().map_or(0, OpenGroup::memory) as u64 + file.bytes().min(UNSENT_BYTES)
+        };
+        self.open.as_ref().map_or(0, held)
     }
 
     /// Completes the last file and tells all of them, in order of writing.
@@ -129,24 +192,26 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
     async fn begin(&mut self) -> Result<OpenFile<O::Upload>, EngineError> {
         let options =
             ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(&self.settings));
-        let encoder = ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options);
-        let encoder = encoder.map_err(EngineError::Encode)?;
+        let file = ArrowWriter::try_new_with_options(Vec::new(), self.layout.schema.clone(), options);
+        let (file, factory) = file.and_then(ArrowWriter::into_serialized_writer).map_err(EngineError::Encode)?;
         let at = (self.file_at)(self.batch_id, self.files.len());
         let upload = self.objects.begin(&at).await?;
-        Ok(OpenFile { at, upload, encoder, rows: 0, bounds: None })
+        Ok(OpenFile { at, upload, file, factory, group: None, groups: 0, rows: 0, bounds: Bounds::default() })
     }
 
-    async fn complete(&mut self) -> Result<(), EngineError> {
+    /// Completes the open file, if there is one; what is written then goes to another.
+    pub(crate) async fn complete(&mut self) -> Result<(), EngineError> {
         let Some(file) = &mut self.open else { return Ok(()) };
-        let footer = file.encoder.finish().map_err(EngineError::Encode)?;
+        file.close_group().map_err(EngineError::Encode)?;
+        let footer = file.file.finish().map_err(EngineError::Encode)?;
         file.send().await?;
         let Some(file) = self.open.take() else { return Ok(()) };
         let output = OutputFile {
             location: file.at.to_string(),
             batch_id: self.batch_id.clone(),
-            bytes: file.encoder.bytes_written() as u64,
+            bytes: file.bytes(),
             rows: file.rows,
-            profile_id_bounds: file.bounds,
+            profile_id_bounds: file.bounds.0,
             split_offsets: footer.row_groups().iter().map(group_start).collect(),
         };
         let completed = file.upload.complete().await;
@@ -162,8 +227,8 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
 impl<U: UploadObject> OpenFile<U> {
     /// Hands the bytes that are encoded so far to the upload.
     async fn send(&mut self) -> Result<(), EngineError> {
-        self.encoder.sync().map_err(|e| EngineError::Encode(ParquetError::from(e)))?;
-        let encoded = std::mem::take(self.encoder.inner_mut());
+        self.file.flush().map_err(|e| EngineError::Encode(ParquetError::from(e)))?;
+        let encoded = std::mem::take(self.file.inner_mut());
         if !encoded.is_empty() {
             self.upload.write(Bytes::from(encoded)).await?;
         }
@@ -171,29 +236,139 @@ impl<U: UploadObject> OpenFile<U> {
     }
 }
 
+impl<U> OpenFile<U> {
+    fn bytes(&self) -> u64 {
+        self.file.bytes_written() as u64
+    }
+
+    /// Opens a row group whose columns are made so, unless the open one is such.
+    fn ready(&mut self, from_leaves: &[bool], level: ZstdLevel) -> ParquetResult<()> {
+        if self.group.as_ref().is_some_and(|group| group.is_made(from_leaves)) {
+            return Ok(());
+        }
+        self.close_group()?;
+        let schema = self.file.schema_descr();
+        let mut of_arrays = self.factory.create_column_writers(self.groups)?.into_iter();
+        let mut sinks = Vec::with_capacity(from_leaves.len());
+        for (column, leaves) in from_leaves.iter().zip(leaves_of_columns(schema)) {
+            let writers: Vec<_> = of_arrays.by_ref().take(leaves.len()).collect();
+            sinks.push(match column {
+                false => Sink::Arrays(writers),
+                true => {
+                    let leaves = leaves.map(|leaf| LeafEncoder::new(schema.column(leaf), level).map(Some));
+                    Sink::Leaves(leaves.collect::<Result<_, _>>()?)
+                }
+            });
+        }
+        self.group = Some(OpenGroup { sinks, rows: 0 });
+        Ok(())
+    }
+
+    fn close_group(&mut self) -> ParquetResult<()> {
+        let Some(group) = self.group.take().filter(|group| group.rows > 0) else { return Ok(()) };
+        let mut to = self.file.next_row_group()?;
+        for sink in group.sinks {
+            match sink {
+                Sink::Arrays(writers) => {
+                    writers.into_iter().try_for_each(|writer| writer.close()?.append_to_row_group(&mut to))?;
+                }
+                Sink::Leaves(leaves) => {
+                    for leaf in leaves {
+                        let lent = || ParquetError::General("a column is still lent".into());
+                        let EncodedChunk { bytes, close } = leaf.ok_or_else(lent)?.finish()?;
+                        to.append_column(&bytes, close)?;
+                    }
+                }
+            }
+        }
+        to.close()?;
+        self.groups += 1;
+        Ok(())
+    }
+
+    fn write_chunks(
+        &mut self,
+        chunks: Vec<EncodedChunk>,
+        rows: usize,
+        (batch_column, batch): (usize, &[u8]),
+        level: ZstdLevel,
+    ) -> ParquetResult<()> {
+        self.close_group()?;
+        let schema = self.file.schema_descr();
+        let batch_leaf = leaves_of_columns(schema).nth(batch_column).map_or(0, |leaves| leaves.start);
+        let mut of_batch = LeafEncoder::new(schema.column(batch_leaf), level)?;
+        of_batch.push_same(batch, rows)?;
+        let mut of_batch = Some(of_batch.finish()?);
+        let leaves = schema.num_columns();
+        let mut chunks = chunks.into_iter();
+        let mut to = self.file.next_row_group()?;
+        for leaf in 0..leaves {
+            let chunk = if leaf == batch_leaf { of_batch.take() } else { chunks.next() };
+            let chunk = chunk.ok_or_else(|| ParquetError::General("a row group lacks a column".into()))?;
+            to.append_column(&chunk.bytes, chunk.close)?;
+        }
+        to.close()?;
+        self.groups += 1;
+        Ok(())
+    }
+}
+
+impl OpenGroup {
+    fn is_made(&self, from_leaves: &[bool]) -> bool {
+        self.sinks.iter().map(|sink| matches!(sink, Sink::Leaves(_))).eq(from_leaves.iter().copied())
+    }
+
+    fn encoded_bytes(&self) -> usize {
+        self.sum(ArrowColumnWriter::get_estimated_total_bytes, LeafEncoder::encoded_bytes)
+    }
+
+    fn memory(&self) -> usize {
+        self.sum(ArrowColumnWriter::memory_size, LeafEncoder::memory)
+    }
+
+    fn sum(&self, of_arrays: fn(&ArrowColumnWriter) -> usize, of_leaf: fn(&LeafEncoder) -> usize) -> usize {
+        let of_sink = |sink: &Sink| match sink {
+            Sink::Arrays(writers) => writers.iter().map(of_arrays).sum::<usize>(),
+            Sink::Leaves(leaves) => leaves.iter().flatten().map(of_leaf).sum(),
+        };
+        self.sinks.iter().map(of_sink).sum()
+    }
+}
+
+/// The leaves of each top-level column.
+pub(crate) fn leaves_of_columns(schema: &SchemaDescriptor) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let columns = schema.root_schema().get_fields().len();
+    let first = move |column| (0..schema.num_columns()).position(|leaf| schema.get_column_root_idx(leaf) == column);
+    let start = move |column| first(column).unwrap_or(schema.num_columns());
+    (0..columns).map(move |column| start(column)..start(column + 1))
+}
+
+/// The compression of exported files.
+pub(crate) fn zstd_level(settings: &Settings) -> ZstdLevel {
+    ZstdLevel::try_new(settings.zstd_level).unwrap_or_default()
+}
+
 fn properties(settings: &Settings) -> WriterProperties {
     WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(settings.zstd_level).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(zstd_level(settings)))
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_bytes(Some(settings.row_group_bytes.max(1)))
         .build()
 }
 
-fn widen<'v>(bounds: &mut Bounds, values: impl Iterator<Item = &'v str>) {
-    let mut range: Option<(&str, &str)> = None;
-    for value in values {
-        range = Some(range.map_or((value, value), |(least, greatest)| (least.min(value), greatest.max(value))));
+impl Bounds {
+    /// Includes a text.
+    pub(crate) fn widen(&mut self, text: &str) {
+        match &mut self.0 {
+            None => self.0 = Some((text.to_owned(), text.to_owned())),
+            Some((low, _)) if text < low.as_str() => text.clone_into(low),
+            Some((_, high)) if text > high.as_str() => text.clone_into(high),
+            Some(_) => {}
+        }
     }
-    let Some((least, greatest)) = range else { return };
-    match bounds {
-        None => *bounds = Some((least.to_owned(), greatest.to_owned())),
-        Some((low, high)) => {
-            if least < low.as_str() {
-                *low = least.to_owned();
-            }
-            if greatest > high.as_str() {
-                *high = greatest.to_owned();
-            }
+
+    fn include(&mut self, other: &Self) {
+        for text in other.0.iter().flat_map(|(low, high)| [low, high]) {
+            self.widen(text);
         }
     }
 }

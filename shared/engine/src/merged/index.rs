@@ -6,7 +6,7 @@ use crate::error::EngineError;
 use crate::identities::BoundPrimary;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
-use crate::membership::{Asked, BoundMemberships, Membership, Statuses, micros};
+use crate::membership::{Asked, Members, Statuses, Wanted, micros};
 use crate::part::{Part, Progress, Step, Tally};
 use crate::project::strings;
 use crate::tree::{FileColumn, find};
@@ -105,15 +105,12 @@ impl Reading {
         let profile = ProfileIds::bind(source, input);
         let ingest_time = source.ingest_time.as_ref().and_then(|field| find(&input.columns, field));
         let memberships = match (part.wanted, &source.memberships) {
-            (Some(wanted), Some(column)) => {
-                column.bind(wanted, &input.columns, true).map_err(|what| input.error(what))?
-            }
+            (Some(wanted), Some(column)) => column.bind(wanted, input, true)?,
             _ => None,
         };
         let mut leaves = deleted.leaves.clone();
         leaves.extend(profile.leaf());
         ingest_time.iter().for_each(|column| column.witness(&mut leaves));
-        leaves.extend(memberships.iter().flat_map(|m| &m.leaves));
         let mut rows = FileRows::default();
         for &group in &input.groups {
             let before = rows.profile.len();
@@ -125,13 +122,14 @@ impl Reading {
                 deleted.bury(first_row as u64, &batch, &mut alive).map_err(|_| input.unfit())?;
                 self.number(input, &profile, &batch, (&alive, part.task.part.slice), &mut rows)?;
                 times(input, ingest_time, &batch, &mut rows)?;
-                if let Some(memberships) = &memberships {
-                    self.remember(input, memberships, &batch, (at, first_row), &rows.profile[first_row..])?;
-                }
                 tally.report(0)?;
             }
             if (rows.profile.len() - before) as u64 != input.rows(group) {
                 return Err(input.error("a row group lacks rows that its footer counts"));
+            }
+            if let Some((wanted, memberships)) = part.wanted.zip(memberships.as_ref()) {
+                let members = memberships.find(input, group, |_, _| true).await?;
+                self.remember(wanted, &members, (at, before), &rows.profile[before..]);
             }
         }
         self.files.push(rows);
@@ -161,23 +159,17 @@ impl Reading {
         Ok(())
     }
 
-    /// Keeps the wanted memberships of rows.
-    fn remember<O: ReadObjects>(
-        &mut self,
-        input: &InputFile<O>,
-        memberships: &BoundMemberships<'_>,
-        batch: &StructArray,
-        (file, first_row): (usize, usize),
-        profiles: &[u32],
-    ) -> Result<(), EngineError> {
-        let tell = |row: usize, m: Membership<'_>| {
-            if profiles[row] != NOBODY {
-                let slot = self.slots.of(&m);
-                let (file, row) = (file as u32, (first_row + row) as u32);
-                self.facts.push(Fact { file, row, slot, present: m.present, time: m.time, status: m.status });
+    /// Keeps the wanted memberships of a row group.
+    fn remember(&mut self, wanted: &Wanted, members: &Members, (file, first_row): (usize, usize), profiles: &[u32]) {
+        for found in members.found.iter().filter(|found| profiles[found.row as usize] != NOBODY) {
+            let asked = members.asked(wanted, found);
+            if asked.is_empty() {
+                continue;
             }
-        };
-        memberships.each(batch, tell).map_err(|_| input.unfit())
+            let slot = self.slots.of(&members.namespaces[found.namespace as usize], found.segment, asked);
+            let (file, row) = (file as u32, first_row as u32 + found.row);
+            self.facts.push(Fact { file, row, slot, present: found.present, time: found.time, status: found.status });
+        }
     }
 
     /// Without an identity graph every identity stands alone: rows of one profile id with different primary identities are
@@ -315,18 +307,17 @@ impl Standing {
 /// Numbers of wanted segments under the namespaces as they are stored, which may differ in case.
 #[derive(Default)]
 struct Slots {
-    known: HashMap<String, HashMap<String, u32>>,
+    known: HashMap<String, HashMap<u32, u32>>,
     asked: Vec<Vec<Asked>>,
 }
 
 impl Slots {
-    fn of(&mut self, membership: &Membership<'_>) -> u32 {
-        let known = self.known.get(membership.namespace).and_then(|segments| segments.get(membership.segment_id));
+    fn of(&mut self, namespace: &str, segment: u32, asked: &[Asked]) -> u32 {
+        let known = self.known.get(namespace).and_then(|segments| segments.get(&segment));
         known.copied().unwrap_or_else(|| {
             let slot = self.asked.len() as u32;
-            self.asked.push(membership.asked.to_vec());
-            let segments = self.known.entry(membership.namespace.to_owned()).or_default();
-            segments.insert(membership.segment_id.to_owned(), slot);
+            self.asked.push(asked.to_vec());
+            self.known.entry(namespace.to_owned()).or_default().insert(segment, slot);
             slot
         })
     }

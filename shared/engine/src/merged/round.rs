@@ -4,12 +4,12 @@ use super::index::Index;
 use super::merge::{At, Candidates, gather, merge};
 use super::rank::{NO_TIME, Rank};
 use super::verdict::Verdict;
-use crate::alone::LoneRows;
 use crate::batches::{Batches, broken};
 use crate::error::EngineError;
 use crate::identities;
 use crate::input::InputFile;
 use crate::layout::{EventLayout, IDENTITY_MAP};
+use crate::lone::LoneRows;
 use crate::membership::micros;
 use crate::part::{Part, Progress, Step, Tally};
 use crate::tree::find;
@@ -171,33 +171,28 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let lone_rows = LoneRows::bind(self.part, source, input)?;
         let form = self.part.layout.fragments.bind(source, input)?;
         let profiles = &self.index.files[file].profile;
-        let is_lone = |row: &usize| !of_events && self.is_lone(profiles[*row]);
         let is_wanted = |row: &usize| {
             let profile = profiles[*row];
             self.takes(profile) && (!of_events || self.verdict.is_empty(profile as usize))
         };
         let mut held = Vec::new();
         for &group in &input.groups {
-            let rows = rows_of(input, group, is_wanted);
-            let any_lone = rows.iter().any(is_lone);
-            let any_held = !rows.iter().all(is_lone);
-            let mut leaves = if any_lone { lone_rows.leaves.clone() } else { Vec::new() };
-            leaves.extend(form.leaves.iter().filter(|_| any_held));
-            let Some(mut stream) = self.stream(input, group, &leaves, &rows)? else { continue };
+            let first = input.first_row(group) as usize;
+            let rows = rows_of(input, group, is_wanted).into_iter();
+            let (lone, rows): (Vec<usize>, Vec<usize>) =
+                rows.partition(|row| !of_events && self.is_lone(profiles[*row]));
+            if !lone.is_empty() {
+                let targets = self.verdict.targets.pick(lone.iter().map(|row| profiles[*row] as usize));
+                let lone = lone.into_iter().map(|row| (row - first) as u32).collect();
+                lone_rows.write(input, group, lone, targets, batches, tally).await?;
+            }
+            let Some(mut stream) = self.stream(input, group, &form.leaves, &rows)? else { continue };
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
                 let read;
                 (read, unread) = unread.split_at(batch.num_rows());
-                if any_lone {
-                    let (some, of_some) = those(&batch, read, is_lone).map_err(|_| input.unfit())?;
-                    let targets = self.verdict.targets.pick(of_some.iter().map(|row| profiles[*row] as usize));
-                    lone_rows.write(input, some, targets, batches, &mut tally.counts).await?;
-                }
-                if any_held {
-                    let (some, of_some) = those(&batch, read, |row| !is_lone(row)).map_err(|_| input.unfit())?;
-                    held.push((form.batch(&some.into()).map_err(|_| input.unfit())?, of_some));
-                }
+                held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, read.to_vec()));
                 tally.report(0)?;
             }
         }
@@ -335,18 +330,4 @@ fn sequence(file: usize, row: usize) -> u64 {
 fn rows_of<O: ReadObjects>(input: &InputFile<O>, group: usize, is_wanted: impl Fn(&usize) -> bool) -> Vec<usize> {
     let first = input.first_row(group) as usize;
     (first..first + input.rows(group) as usize).filter(is_wanted).collect()
-}
-
-/// Those rows of a batch that are meant, with their positions.
-fn those(
-    batch: &RecordBatch,
-    rows: &[usize],
-    is_meant: impl Fn(&usize) -> bool,
-) -> Result<(RecordBatch, Vec<usize>), ArrowError> {
-    let mask: Vec<bool> = rows.iter().map(&is_meant).collect();
-    if mask.iter().all(|meant| *meant) {
-        return Ok((batch.clone(), rows.to_vec()));
-    }
-    let meant = rows.iter().copied().filter(|row| is_meant(row)).collect();
-    Ok((filter_record_batch(batch, &mask.into())?, meant))
 }

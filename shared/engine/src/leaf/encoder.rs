@@ -1,0 +1,455 @@
+//! A column chunk in the making: levels and values as they are stored elsewhere, put together anew.
+
+use super::dictionary::{Dictionary, Entries, put_plain, text_at};
+use super::hybrid;
+use super::{Damaged, LeafForm, LeafPage, Raise, Spans, ValueForm, Values};
+use bytes::Bytes;
+use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Type as PhysicalType, ZstdLevel};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+use std::ops::Range;
+
+/// Bytes at which a dictionary takes no more entries; what follows is plain.
+const DICTIONARY_BYTES: usize = 1 << 20;
+/// Rows, levels and bytes at which a page is closed.
+const PAGE_ROWS: usize = 20_000;
+const PAGE_LEVELS: usize = 1 << 18;
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Writes a column chunk.
+pub(crate) struct LeafEncoder {
+    column: ColumnDescPtr,
+    form: LeafForm,
+    level: ZstdLevel,
+    codec: zstd::bulk::Compressor<'static>,
+    texts: Texts,
+    dictionary: Dictionary,
+    /// The dictionary's ids of the entries of the chunk that is read; [`UNKNOWN`] for those not met yet.
+    ids: Vec<u32>,
+    open: OpenPage,
+    pages: Vec<ClosedPage>,
+    compressed_bytes: usize,
+    levels: u64,
+    rows: u64,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+
+/// Why rows could not be added.
+#[derive(Debug)]
+pub(crate) enum EncodeError {
+    /// The page that they come from is not what it should be.
+    Damaged(Damaged),
+    /// They could not be encoded.
+    Parquet(ParquetError),
+}
+
+impl From<Damaged> for EncodeError {
+    fn from(damaged: Damaged) -> Self {
+        Self::Damaged(damaged)
+    }
+}
+
+impl From<ParquetError> for EncodeError {
+    fn from(error: ParquetError) -> Self {
+        Self::Parquet(error)
+    }
+}
+
+#[derive(Default)]
+struct OpenPage {
+    reps: Vec<u8>,
+    defs: Vec<u8>,
+    rows: usize,
+    values: OpenValues,
+}
+
+enum OpenValues {
+    Ids(Vec<u32>),
+    Plain(Vec<u8>),
+    Bits(Vec<u8>),
+}
+
+impl Default for OpenValues {
+    fn default() -> Self {
+        Self::Ids(Vec::new())
+    }
+}
+
+struct ClosedPage {
+    page: Page,
+    uncompressed_bytes: usize,
+    rows: usize,
+}
+
+/// A finished column chunk.
+pub(crate) struct EncodedChunk {
+    /// Its bytes.
+    pub(crate) bytes: Bytes,
+    /// What a row group's writer wants to know of it.
+    pub(crate) close: ColumnCloseResult,
+}
+
+impl LeafEncoder {
+    /// A chunk without rows of that column, compressed at that level.
+    pub(crate) fn new(column: ColumnDescPtr, level: ZstdLevel) -> Result<Self> {
+        let form = LeafForm::of(&column).ok_or_else(|| ParquetError::NYI("a column nests too deep".into()))?;
+        let texts = Texts::of(&column);
+        let codec = zstd::bulk::Compressor::new(level.compression_level())?;
+        Ok(Self {
+            column,
+            form,
+            level,
+            codec,
+            dictionary: Dictionary::new(form.values),
+            texts,
+            ids: Vec::new(),
+            open: OpenPage::default(),
+            pages: Vec::new(),
+            compressed_bytes: 0,
+            levels: 0,
+            rows: 0,
+        })
+    }
+
+    /// Says that the next pages are of another chunk.
+    pub(crate) fn begin_chunk(&mut self) {
+        self.ids.clear();
+    }
+
+    /// Bytes that the chunk holds in memory, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        let open = self.open.reps.capacity() + self.open.defs.capacity() + self.open.values.memory();
+        self.compressed_bytes + open + self.dictionary.memory() + self.ids.capacity() * 4
+    }
+
+    /// Bytes that the chunk has encoded so far, roughly.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.compressed_bytes + self.open.values.bytes() + self.dictionary.bytes.len()
+    }
+
+    /// Adds rows of a page, which are given by number in order, with their levels raised.
+    pub(crate) fn push(
+        &mut self,
+        page: &LeafPage,
+        spans: &Spans,
+        chosen: &[u32],
+        entries: Option<&Entries>,
+        raise: &Raise,
+    ) -> std::result::Result<(), EncodeError> {
+        let starts_a_row = page.reps.first().is_none_or(|rep| *rep == 0);
+        self.open_for(&page.values, starts_a_row)?;
+        let mut plain_at = (0, 0);
+        for run in spans.runs(chosen) {
+            let levels = spans.level(run.start)..spans.level(run.end);
+            let values = spans.value(run.start)..spans.value(run.end);
+            self.push_levels(page, levels, raise);
+            // The rest of a row was counted with its start.
+            let rest = usize::from(run.start == 0 && !starts_a_row);
+            self.open.rows += run.len() - rest;
+            self.rows += (run.len() - rest) as u64;
+            match (&page.values, &mut self.open.values) {
+                (Values::Ids(ids), _) => self.push_ids(&ids[values], entries.ok_or(Damaged)?)?,
+                (Values::Bits(bits), OpenValues::Bits(open)) => open.extend(&bits[values]),
+                (Values::Plain(bytes), OpenValues::Plain(open)) => {
+                    let bytes = plain_range(self.form.values, bytes, values, &mut plain_at)?;
+                    self.texts.check_all(bytes)?;
+                    open.extend(bytes);
+                }
+                _ => return Err(Damaged.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds rows that all have the same value.
+    pub(crate) fn push_same(&mut self, value: &[u8], rows: usize) -> Result<()> {
+        self.open_for(&Values::Ids(Vec::new()), true)?;
+        // A single value fits any dictionary.
+        let id = self.dictionary.id_of(value, usize::MAX).unwrap_or_default();
+        if let OpenValues::Ids(ids) = &mut self.open.values {
+            ids.resize(ids.len() + rows, id);
+        }
+        let grown = |levels: &Vec<u8>, greatest: u8| if greatest > 0 { levels.len() + rows } else { 0 };
+        self.open.reps.resize(grown(&self.open.reps, self.form.max_rep), 0);
+        self.open.defs.resize(grown(&self.open.defs, self.form.max_def), self.form.max_def);
+        self.open.rows += rows;
+        self.rows += rows as u64;
+        self.levels += rows as u64;
+        Ok(())
+    }
+
+    /// Makes the open page one for such values. What is not of one kind goes to another page, at a row's start.
+    fn open_for(&mut self, values: &Values, starts_a_row: bool) -> Result<()> {
+        let full = self.open.rows >= PAGE_ROWS
+            || self.open.defs.len().max(self.open.reps.len()) >= PAGE_LEVELS
+            || self.open.values.bytes() >= PAGE_BYTES;
+        let plain_only = self.dictionary.is_full && self.form.values != ValueForm::Bits;
+        let fits = match (values, &self.open.values) {
+            (Values::Ids(_), OpenValues::Ids(_)) => !plain_only,
+            (Values::Ids(_), OpenValues::Plain(_)) => plain_only || !starts_a_row,
+            (Values::Plain(_), OpenValues::Plain(_)) | (Values::Bits(_), OpenValues::Bits(_)) => true,
+            _ => false,
+        };
+        if full && starts_a_row || !fits && starts_a_row && self.open.rows > 0 {
+            self.close_page()?;
+        }
+        if self.open.rows == 0 {
+            self.open.values = match values {
+                Values::Bits(_) => OpenValues::Bits(Vec::new()),
+                Values::Ids(_) if !plain_only => OpenValues::Ids(Vec::new()),
+                Values::Ids(_) | Values::Plain(_) => OpenValues::Plain(Vec::new()),
+            };
+        } else if !fits {
+            self.make_plain();
+        }
+        Ok(())
+    }
+
+    fn push_levels(&mut self, page: &LeafPage, levels: Range<usize>, raise: &Raise) {
+        self.levels += levels.len() as u64;
+        if self.form.max_rep > 0 {
+            match page.reps.is_empty() {
+                true => self.open.reps.resize(self.open.reps.len() + levels.len(), 0),
+                false => self.open.reps.extend(&page.reps[levels.clone()]),
+            }
+        }
+        if self.form.max_def > 0 {
+            let defs = &mut self.open.defs;
+            match page.defs.is_empty() {
+                true => defs.resize(defs.len() + levels.len(), self.form.max_def),
+                false if raise.is_nothing() => defs.extend(&page.defs[levels]),
+                false => defs.extend(page.defs[levels].iter().map(|def| raise.of(*def))),
+            }
+        }
+    }
+
+    fn push_ids(&mut self, ids: &[u32], entries: &Entries) -> std::result::Result<(), EncodeError> {
+        if self.ids.len() != entries.len() {
+            self.ids = vec![UNKNOWN; entries.len()];
+        }
+        let mut left = ids;
+        if let OpenValues::Ids(open) = &mut self.open.values {
+            while let Some((id, rest)) = left.split_first() {
+                let known = &mut self.ids[*id as usize];
+                if *known == UNKNOWN {
+                    self.texts.check(entries.get(*id))?;
+                    let Some(new) = self.dictionary.id_of(entries.get(*id), DICTIONARY_BYTES) else { break };
+                    *known = new;
+                }
+                open.push(*known);
+                left = rest;
+            }
+        }
+        if !left.is_empty() {
+            left.iter().try_for_each(|id| self.texts.check(entries.get(*id)))?;
+            let form = self.form.values;
+            let plain = self.make_plain();
+            left.iter().for_each(|id| put_plain(form, entries.get(*id), plain));
+        }
+        Ok(())
+    }
+
+    /// Tells the open page's values plain.
+    fn make_plain(&mut self) -> &mut Vec<u8> {
+        let mut plain = Vec::new();
+        match std::mem::take(&mut self.open.values) {
+            OpenValues::Ids(ids) => {
+                ids.iter().for_each(|id| put_plain(self.form.values, self.dictionary.get(*id), &mut plain));
+            }
+            OpenValues::Plain(bytes) | OpenValues::Bits(bytes) => plain = bytes,
+        }
+        self.open.values = OpenValues::Plain(plain);
+        match &mut self.open.values {
+            OpenValues::Plain(plain) => plain,
+            OpenValues::Ids(_) | OpenValues::Bits(_) => unreachable!("it was just made plain"),
+        }
+    }
+
+    fn close_page(&mut self) -> Result<()> {
+        let open = std::mem::take(&mut self.open);
+        if open.rows == 0 {
+            return Ok(());
+        }
+        let mut body = Vec::new();
+        for (levels, greatest) in [(&open.reps, self.form.max_rep), (&open.defs, self.form.max_def)] {
+            if greatest > 0 {
+                let at = body.len();
+                body.extend([0; 4]);
+                hybrid::encode(levels, hybrid::width_of(greatest.into()), &mut body);
+                let length = (body.len() - at - 4) as u32;
+                body[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            }
+        }
+        let encoding = open.values.encode(self.dictionary.len(), &mut body);
+        let num_values = open.defs.len().max(open.reps.len()).max(open.rows) as u32;
+        let buf: Bytes = self.codec.compress(&body)?.into();
+        self.compressed_bytes += buf.len();
+        let page = Page::DataPage {
+            buf,
+            num_values,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        self.pages.push(ClosedPage { page, uncompressed_bytes: body.len(), rows: open.rows });
+        Ok(())
+    }
+
+    /// Finishes the chunk.
+    pub(crate) fn finish(mut self) -> Result<EncodedChunk> {
+        self.close_page()?;
+        let mut sink = TrackedWrite::new(Vec::with_capacity(self.compressed_bytes + self.dictionary.bytes.len()));
+        let mut writer = SerializedPageWriter::new(&mut sink);
+        let mut uncompressed_bytes = 0;
+        let mut encodings = vec![Encoding::RLE];
+        if self.dictionary.len() > 0 {
+            let page = Page::DictionaryPage {
+                buf: self.codec.compress(&self.dictionary.bytes)?.into(),
+                num_values: self.dictionary.len() as u32,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            let written = writer.write_page(CompressedPage::new(page, self.dictionary.bytes.len()))?;
+            uncompressed_bytes += written.uncompressed_size as i64;
+            encodings.extend([Encoding::PLAIN, Encoding::RLE_DICTIONARY]);
+        }
+        let mut data_offset = None;
+        let mut stats: Vec<PageEncodingStats> = Vec::new();
+        let mut index = OffsetIndexBuilder::new();
+        for ClosedPage { page, uncompressed_bytes: bytes, rows } in self.pages {
+            encodings.push(page.encoding());
+            match stats.iter_mut().find(|known| known.encoding == page.encoding()) {
+                Some(known) => known.count += 1,
+                None => {
+                    let (page_type, encoding) = (page.page_type(), page.encoding());
+                    stats.push(PageEncodingStats { page_type, encoding, count: 1 });
+                }
+            }
+            let written = writer.write_page(CompressedPage::new(page, bytes))?;
+            uncompressed_bytes += written.uncompressed_size as i64;
+            data_offset.get_or_insert(written.offset as i64);
+            index.append_row_count(rows as i64);
+            index.append_offset_and_size(written.offset as i64, written.compressed_size as i32);
+        }
+        writer.close()?;
+        let bytes: Bytes = sink.into_inner()?.into();
+        let metadata = ColumnChunkMetaData::builder(self.column)
+            .set_compression(Compression::ZSTD(self.level))
+            .set_encodings(encodings)
+            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_uncompressed_size(uncompressed_bytes)
+            .set_num_values(self.levels as i64)
+            .set_page_encoding_stats(stats)
+            .set_data_page_offset(data_offset.unwrap_or_default())
+            .set_dictionary_page_offset((self.dictionary.len() > 0).then_some(0))
+            .build()?;
+        let close = ColumnCloseResult {
+            bytes_written: bytes.len() as u64,
+            rows_written: self.rows,
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: Some(index.build()),
+        };
+        Ok(EncodedChunk { bytes, close })
+    }
+}
+
+impl OpenValues {
+    /// Bytes that they will take encoded, before compression, roughly.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ids(ids) => ids.len(),
+            Self::Plain(bytes) => bytes.len(),
+            Self::Bits(bits) => bits.len() / 8,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Self::Ids(ids) => ids.capacity() * 4,
+            Self::Plain(bytes) | Self::Bits(bytes) => bytes.capacity(),
+        }
+    }
+
+    fn encode(&self, entries: usize, body: &mut Vec<u8>) -> Encoding {
+        match self {
+            // A chunk without values has no dictionary.
+            Self::Ids(ids) if ids.is_empty() => {}
+            Self::Ids(ids) => {
+                // Some readers want a bit for each id even where there is one entry.
+                let width = hybrid::width_of(entries.saturating_sub(1) as u32).max(1);
+                body.push(width);
+                hybrid::encode(ids, width, body);
+                return Encoding::RLE_DICTIONARY;
+            }
+            Self::Plain(bytes) => body.extend(bytes),
+            Self::Bits(bits) => {
+                let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit);
+                body.extend(bits.chunks(8).map(byte));
+            }
+        }
+        Encoding::PLAIN
+    }
+}
+
+/// The bytes of some of a page's plain values. `at` remembers a value and where it starts, so that texts are walked once.
+fn plain_range<'p>(
+    form: ValueForm,
+    bytes: &'p [u8],
+    values: Range<usize>,
+    at: &mut (usize, usize),
+) -> std::result::Result<&'p [u8], Damaged> {
+    let mut walk = |to: usize| -> std::result::Result<usize, Damaged> {
+        while at.0 < to {
+            *at = (at.0 + 1, text_at(bytes, at.1)?.1);
+        }
+        Ok(at.1)
+    };
+    let (start, end) = match form {
+        ValueForm::Fixed(size) => (values.start * size, values.end * size),
+        ValueForm::Texts => (walk(values.start)?, walk(values.end)?),
+        ValueForm::Bits => return Err(Damaged),
+    };
+    bytes.get(start..end).ok_or(Damaged)
+}
+
+/// What the texts of a column must keep to.
+#[derive(Clone, Copy)]
+struct Texts {
+    are_utf8: bool,
+}
+
+impl Texts {
+    fn of(column: &ColumnDescPtr) -> Self {
+        let are_utf8 = column.physical_type() == PhysicalType::BYTE_ARRAY
+            && (column.converted_type() == ConvertedType::UTF8
+                || matches!(column.logical_type_ref(), Some(LogicalType::String)));
+        Self { are_utf8 }
+    }
+
+    fn check(self, text: &[u8]) -> std::result::Result<(), Damaged> {
+        if !self.are_utf8 || text.is_ascii() || std::str::from_utf8(text).is_ok() { Ok(()) } else { Err(Damaged) }
+    }
+
+    /// Checks texts behind their lengths.
+    fn check_all(self, texts: &[u8]) -> std::result::Result<(), Damaged> {
+        // Lengths of short texts look like ASCII too.
+        if !self.are_utf8 || texts.is_ascii() {
+            return Ok(());
+        }
+        let mut at = 0;
+        while at < texts.len() {
+            let (start, end) = text_at(texts, at)?;
+            self.check(&texts[start..end])?;
+            at = end;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! Parquet's hybrid of run lengths and bit packing, in which levels and dictionary ids are kept.
+
+use super::Damaged;
+
+/// A level or a dictionary id.
+pub(crate) trait Small: Copy + Eq {
+    /// The value of these low bits.
+    fn of(bits: u64) -> Self;
+    /// The value as bits.
+    fn bits(self) -> u64;
+}
+
+impl Small for u8 {
+    fn of(bits: u64) -> Self {
+        bits as u8
+    }
+    fn bits(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Small for u32 {
+    fn of(bits: u64) -> Self {
+        bits as u32
+    }
+    fn bits(self) -> u64 {
+        self.into()
+    }
+}
+
+/// Bits that values up to `greatest` take.
+pub(crate) fn width_of(greatest: u32) -> u8 {
+    (u32::BITS - greatest.leading_zeros()) as u8
+}
+
+/// The one value that all of `count` are, where a single run says so.
+pub(crate) fn constant(mut bytes: &[u8], width: u8, count: usize) -> Option<u64> {
+    if width == 0 {
+        return Some(0);
+    }
+    let header = varint(&mut bytes).ok()?;
+    let is_run = header & 1 == 0 && header >> 1 >= count as u64;
+    is_run.then(|| run_value(&mut bytes, width).ok()).flatten()
+}
+
+/// Adds `count` values of `width` bits (at most 32) to `out`.
+pub(crate) fn decode<T: Small>(mut bytes: &[u8], width: u8, count: usize, out: &mut Vec<T>) -> Result<(), Damaged> {
+    let end = out.len() + count;
+    if width == 0 {
+        out.resize(end, T::of(0));
+        return Ok(());
+    }
+    if width > 32 {
+        return Err(Damaged);
+    }
+    while out.len() < end {
+        let header = varint(&mut bytes)?;
+        let (length, left) = (usize::try_from(header >> 1).map_err(|_| Damaged)?, end - out.len());
+        if header & 1 == 0 {
+            let value = T::of(run_value(&mut bytes, width)?);
+            out.resize(out.len() + length.min(left), value);
+            continue;
+        }
+        // The last group may be cut off after the last value.
+        let packed;
+        (packed, bytes) = bytes.split_at(bytes.len().min(length.saturating_mul(width.into())));
+        let values = left.min(length.saturating_mul(8));
+        if (values * usize::from(width)).div_ceil(8) > packed.len() {
+            return Err(Damaged);
+        }
+        unpack(packed, width, values, out);
+    }
+    Ok(())
+}
+
+/// Adds `count` values that are packed from the most significant bit on, as old writers keep levels. Returns the bytes that
+/// they took.
+pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut Vec<u8>) -> Result<usize, Damaged> {
+    let (width, taken) = (usize::from(width), (count * usize::from(width)).div_ceil(8));
+    let bytes = bytes.get(..taken).ok_or(Damaged)?;
+    let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
+    out.extend((0..count).map(|i| (i * width..(i + 1) * width).fold(0, |value, at| value << 1 | bit(at))));
+    Ok(taken)
+}
+
+fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
+    let (mask, width) = ((1u64 << width) - 1, usize::from(width));
+    out.extend((0..count).map(|i| {
+        let bit = i * width;
+        T::of(word(packed, bit >> 3) >> (bit & 7) & mask)
+    }));
+}
+
+/// Eight bytes from a position on, with zeros behind the end.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
+        Some(whole) => u64::from_le_bytes(*whole),
+        None => little_endian(rest),
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+fn run_value(bytes: &mut &[u8], width: u8) -> Result<u64, Damaged> {
+    let (value, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8)).ok_or(Damaged)?;
+    *bytes = rest;
+    Ok(little_endian(value))
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, Damaged> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or(Damaged)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Damaged)
+}
+
+/// Runs shorter than this are packed.
+const LEAST_RUN: usize = 8;
+
+/// Adds values of `width` bits (at most 32) in their encoded form.
+pub(crate) fn encode<T: Small>(values: &[T], width: u8, out: &mut Vec<u8>) {
+    if width == 0 {
+        return;
+    }
+    let (mut packed_from, mut at) = (0, 0);
+    while at < values.len() {
+        let mut run = values[at..].iter().take_while(|v| **v == values[at]).count();
+        if run >= LEAST_RUN {
+            // Packed values come in groups of eight: the run gives what the last group lacks.
+            let lent = (at - packed_from).next_multiple_of(8) - (at - packed_from);
+            (at, run) = (at + lent, run - lent);
+        }
+        if run >= LEAST_RUN {
+            pack(&values[packed_from..at], width, out);
+            put_varint((run as u64) << 1, out);
+            out.extend(&values[at].bits().to_le_bytes()[..usize::from(width).div_ceil(8)]);
+            packed_from = at + run;
+        }
+        at += run;
+    }
+    pack(&values[packed_from..], width, out);
+}
+
+/// Adds a packed run; its last group is filled up with zeros.
+fn pack<T: Small>(values: &[T], width: u8, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return;
+    }
+    let groups = values.len().div_ceil(8);
+    put_varint((groups as u64) << 1 | 1, out);
+    let end = out.len() + groups * usize::from(width);
+    let (mut held, mut bits) = (0u64, 0);
+    for value in values {
+        held |= value.bits() << bits;
+        bits += u32::from(width);
+        if bits >= 32 {
+            out.extend((held as u32).to_le_bytes());
+            (held, bits) = (held >> 32, bits - 32);
+        }
+    }
+    out.extend(&held.to_le_bytes()[..bits.div_ceil(8) as usize]);
+    out.resize(end, 0);
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn runs() -> impl Strategy<Value = (u8, Vec<u32>)> {
+        (1u8..=32).prop_flat_map(|width| {
+            let value = (0..=(1u64 << width) - 1).prop_map(|v| v as u32);
+            let run = (value, prop_oneof![3 => 1..4usize, 1 => 5..40usize]);
+            let runs = proptest::collection::vec(run, 0..40);
+            runs.prop_map(move |runs| (width, runs.into_iter().flat_map(|(v, n)| vec![v; n]).collect()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded((width, values) in runs()) {
+            let mut bytes = Vec::new();
+            encode(&values, width, &mut bytes);
+            let mut decoded: Vec<u32> = Vec::new();
+            decode(&bytes, width, values.len(), &mut decoded).unwrap();
+            prop_assert_eq!(&decoded, &values);
+            if let Some(value) = constant(&bytes, width, values.len()) {
+                prop_assert!(values.iter().all(|v| u64::from(*v) == value));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_values_or_damaged(bytes: Vec<u8>, width in 0u8..40, count in 0usize..200) {
+            let mut decoded: Vec<u32> = Vec::new();
+            if decode(&bytes, width, count, &mut decoded).is_ok() {
+                prop_assert_eq!(decoded.len(), count);
+            }
+        }
+    }
+
+    #[test]
+    fn levels_of_old_writers_are_read_from_the_most_significant_bit() {
+        let mut levels = Vec::new();
+        // The format's own example: 0 to 7 in three bits each.
+        assert_eq!(decode_big_endian(&[0b0000_0101, 0b0011_1001, 0b0111_0111], 3, 8, &mut levels).unwrap(), 3);
+        assert_eq!(levels, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert!(decode_big_endian(&[0], 3, 8, &mut levels).is_err());
+    }
+
+    #[test]
+    fn widths_hold_their_greatest_value() {
+        assert_eq!([0, 1, 2, 3, 4, 255, 256, u32::MAX].map(width_of), [0, 1, 2, 2, 3, 8, 9, 32]);
+    }
+}

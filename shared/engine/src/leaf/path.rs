@@ -1,0 +1,147 @@
+//! The form of a leaf column: what its levels mean, and how its values are laid out.
+
+use parquet::basic::{Repetition, Type as PhysicalType};
+use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type};
+
+/// How plain values are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueForm {
+    /// Booleans, a bit each.
+    Bits,
+    /// Values of so many bytes.
+    Fixed(usize),
+    /// Byte strings behind their lengths.
+    Texts,
+}
+
+/// The form of a leaf column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeafForm {
+    /// The greatest repetition level.
+    pub(crate) max_rep: u8,
+    /// The definition level at which there is a value.
+    pub(crate) max_def: u8,
+    /// How values are laid out.
+    pub(crate) values: ValueForm,
+}
+
+impl LeafForm {
+    /// The form of a column; `None` where it nests deeper than levels are counted here.
+    pub(crate) fn of(column: &ColumnDescriptor) -> Option<Self> {
+        let values = match column.physical_type() {
+            PhysicalType::BOOLEAN => ValueForm::Bits,
+            PhysicalType::INT32 | PhysicalType::FLOAT => ValueForm::Fixed(4),
+            PhysicalType::INT64 | PhysicalType::DOUBLE => ValueForm::Fixed(8),
+            PhysicalType::INT96 => ValueForm::Fixed(12),
+            PhysicalType::FIXED_LEN_BYTE_ARRAY => ValueForm::Fixed(usize::try_from(column.type_length()).ok()?),
+            PhysicalType::BYTE_ARRAY => ValueForm::Texts,
+        };
+        let (max_rep, max_def) = (column.max_rep_level().try_into().ok()?, column.max_def_level().try_into().ok()?);
+        Some(Self { max_rep, max_def, values })
+    }
+}
+
+/// The definition levels of one column in the terms of another that nests in the same way, where some of the nodes are
+/// optional that are required in the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raise {
+    levels: Vec<u8>,
+}
+
+impl Raise {
+    /// `None` where they do not nest in the same way, or the second one needs what the first may lack.
+    pub(crate) fn between(
+        (from, from_leaf): (&SchemaDescriptor, usize),
+        (to, to_leaf): (&SchemaDescriptor, usize),
+    ) -> Option<Self> {
+        let (from_nodes, to_nodes) = (nodes(from, from_leaf), nodes(to, to_leaf));
+        if from_nodes.len() != to_nodes.len() {
+            return None;
+        }
+        let (mut levels, mut raised) = (vec![0u8], 0u8);
+        for pair in from_nodes.into_iter().zip(to_nodes) {
+            match pair {
+                (Repetition::REQUIRED, Repetition::REQUIRED) => {}
+                (Repetition::REQUIRED, Repetition::OPTIONAL) => {
+                    raised += 1;
+                    *levels.last_mut()? = raised;
+                }
+                (Repetition::OPTIONAL, Repetition::OPTIONAL) | (Repetition::REPEATED, Repetition::REPEATED) => {
+                    raised += 1;
+                    levels.push(raised);
+                }
+                _ => return None,
+            }
+        }
+        Some(Self { levels })
+    }
+
+    /// Whether all levels stay as they are.
+    pub(crate) fn is_nothing(&self) -> bool {
+        (0..).zip(&self.levels).all(|(from, to)| from == *to)
+    }
+
+    /// A level of the first column in terms of the second.
+    pub(crate) fn of(&self, level: u8) -> u8 {
+        self.levels.get(usize::from(level)).copied().unwrap_or_default()
+    }
+}
+
+/// The definition level at which the node is there that stands `above` levels over a leaf.
+pub(crate) fn def_of(schema: &SchemaDescriptor, leaf: usize, above: usize) -> u8 {
+    let nodes = nodes(schema, leaf);
+    let down_to = nodes.len().saturating_sub(above);
+    nodes[..down_to].iter().filter(|node| **node != Repetition::REQUIRED).count() as u8
+}
+
+/// The repetitions on the path from the root to a leaf.
+fn nodes(schema: &SchemaDescriptor, leaf: usize) -> Vec<Repetition> {
+    let column = schema.column(leaf);
+    let mut node: &Type = schema.root_schema();
+    let mut nodes = Vec::new();
+    for name in column.path().parts() {
+        let Some(below) = node.get_fields().iter().find(|f| f.name() == name) else { return Vec::new() };
+        node = below;
+        nodes.push(node.get_basic_info().repetition());
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    fn schema(text: &str) -> SchemaDescriptor {
+        SchemaDescriptor::new(Arc::new(parse_message_type(&format!("message m {{ {text} }}")).unwrap()))
+    }
+
+    #[test]
+    fn levels_are_raised_where_a_node_becomes_optional() {
+        let from = schema("required group a { repeated group b { required binary c; } }");
+        let to = schema("optional group a { repeated group b { optional binary c; } }");
+        let raise = Raise::between((&from, 0), (&to, 0)).unwrap();
+        assert_eq!([0, 1].map(|level| raise.of(level)), [1, 3]);
+        assert!(!raise.is_nothing());
+        assert!(Raise::between((&to, 0), (&to, 0)).unwrap().is_nothing());
+        assert_eq!(Raise::between((&to, 0), (&from, 0)), None, "what may be null is not required");
+    }
+
+    #[test]
+    fn other_nestings_are_not_mapped() {
+        let list = schema("optional group a { repeated group b { optional binary c; } }");
+        for other in ["optional binary a", "optional group a { optional group b { optional binary c; } }"] {
+            let other = schema(&format!("{other}{}", if other.ends_with('}') { "" } else { ";" }));
+            assert_eq!(Raise::between((&other, 0), (&list, 0)), None);
+        }
+    }
+
+    #[test]
+    fn a_node_above_a_leaf_is_there_from_its_own_level_on() {
+        let schema = schema("optional group a { repeated group b { required group c { optional binary d; } } }");
+        assert_eq!([0, 1, 2, 3, 4].map(|above| def_of(&schema, 0, above)), [3, 2, 2, 1, 0]);
+    }
+}

@@ -1,0 +1,408 @@
+//! Rows that are exported as they stand, row group by row group: moved as they are stored where that serves, decoded where
+//! it does not.
+
+use crate::batches::{Batches, Targets, broken};
+use crate::copied;
+use crate::error::EngineError;
+use crate::identities::{self, BoundIdentities};
+use crate::input::InputFile;
+use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
+use crate::leaf::{ChunkBytes, Damaged, Entries, LeafPage, Spans, Values};
+use crate::moved::{MovedLeaf, moved};
+use crate::part::{Part, Progress, Settings, Step, Tally};
+use crate::writer::{Bounds, Sink, leaves_of_columns, zstd_level};
+use arrow_array::{Array, StructArray, UInt32Array};
+use arrow_select::take::take;
+use domain::id::BatchId;
+use domain::ports::objects::{Location, ReadObjects, WriteObjects};
+use futures::StreamExt;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::arrow_writer::compute_leaves;
+
+/// Stored bytes of leaf columns that are fetched at a time.
+const FETCHED_BYTES: u64 = 32 << 20;
+
+/// Rows of a file that are exported as they stand.
+pub(crate) struct LoneRows<'a> {
+    settings: Settings,
+    layout: &'a Layout,
+    form: BoundForm<'a>,
+    /// For each of the export's columns, how it is made.
+    columns: Vec<Made>,
+    from_leaves: Vec<bool>,
+    identities: Option<BoundIdentities>,
+    profile: ProfileIds<'a>,
+}
+
+/// How a column of the export is made.
+enum Made {
+    /// It is the batch's id.
+    Batch,
+    /// Of leaves as they are stored.
+    Moved(Vec<MovedLeaf>),
+    /// Of decoded rows, as that column of the form.
+    Decoded(usize),
+}
+
+/// Rows of a row group and where they go.
+struct Chosen {
+    rows: Vec<u32>,
+    /// The rows of each batch that gets any.
+    divided: Vec<(usize, Vec<u32>)>,
+    /// The bounds of each one's profile ids.
+    bounds: Vec<Bounds>,
+}
+
+impl<'a> LoneRows<'a> {
+    /// Finds in a file what the export takes.
+    pub(crate) fn bind<O: ReadObjects>(
+        part: &Part<'a, O>,
+        source: usize,
+        input: &'a InputFile<O>,
+    ) -> Result<Self, EngineError> {
+        let layout = part.layout;
+        let form = layout.export.bind(source, input)?;
+        let identity_map = part.sources[source].identity_map.as_ref();
+        let identities = identities::bind(identity_map, input).map_err(|what| input.error(what))?;
+        let profile = ProfileIds::bind(&part.sources[source], input);
+        let columns = layout.schema.fields().iter().zip(leaves_of_columns(&layout.parquet)).map(|(field, exported)| {
+            let Some(at) = layout.export.schema.index_of(field.name()).ok().filter(|_| field.name() != BATCH_ID) else {
+                return Made::Batch;
+            };
+            match form.source(at).and_then(|c| moved(c, &input.columns, input.schema(), &layout.parquet, exported)) {
+                Some(leaves) => Made::Moved(leaves),
+                None => Made::Decoded(at),
+            }
+        });
+        let columns: Vec<_> = columns.collect();
+        let from_leaves = columns.iter().map(|made| !matches!(made, Made::Decoded(_))).collect();
+        Ok(Self { settings: part.task.settings, layout, form, columns, from_leaves, identities, profile })
+    }
+
+    /// Exports rows of a row group, given by number in order, but for those with too many identities.
+    pub(crate) async fn write<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        rows: Vec<u32>,
+        targets: Targets,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        let (rows, targets) = match &self.identities {
+            None => (rows, targets),
+            Some(identities) => {
+                let copies = |at: usize| targets.of(at).len() as u64;
+                let fits = identities.judge(input, group, &rows, copies, &mut tally.counts).await?;
+                match fits.iter().all(|fits| *fits) {
+                    true => (rows, targets),
+                    false => {
+                        let kept = || (0..rows.len()).filter(|at| fits[*at]);
+                        (kept().map(|at| rows[at]).collect(), targets.pick(kept()))
+                    }
+                }
+            }
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        tally.report(0)?;
+        self.check_ids(input, group, &rows).await?;
+        let is_whole = matches!(targets, Targets::TheOne) && rows.len() as u64 == input.rows(group);
+        if is_whole && self.may_be_copied(input, group) {
+            self.copy(input, group, batches).await?;
+        } else {
+            let divided = batches.divide(&rows, &targets);
+            let bounds = vec![Bounds::default(); divided.len()];
+            let mut chosen = Chosen { rows, divided, bounds };
+            self.decode(input, group, &chosen, batches, tally).await?;
+            self.move_leaves(input, group, &mut chosen, batches, tally).await?;
+            for ((batch, rows), bounds) in chosen.divided.iter().zip(&chosen.bounds) {
+                tally.counts.rows += rows.len() as u64;
+                batches.writer(*batch).await?.added(rows.len(), bounds).await?;
+            }
+            return batches.make_room().await;
+        }
+        tally.counts.rows += input.rows(group);
+        Ok(())
+    }
+
+    /// Fails if one of the rows has no profile id.
+    async fn check_ids<O: ReadObjects>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        rows: &[u32],
+    ) -> Result<(), EngineError> {
+        if !self.profile.may_be_null() {
+            return Ok(());
+        }
+        let Some(leaf) = self.profile.leaf() else { return Err(ProfileIds::missing(input)) };
+        let nulls = input.chunk(group, leaf).statistics().and_then(|statistics| statistics.null_count_opt());
+        if nulls == Some(0) {
+            return Ok(());
+        }
+        for mut chunk in input.chunks(group, &[leaf]).await? {
+            while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+                let spans = Spans::of(&page, first_row, chunk.form());
+                let lacks = |run: std::ops::Range<usize>| spans.value(run.end) - spans.value(run.start) < run.len();
+                if spans.runs(rows).any(lacks) {
+                    return Err(ProfileIds::missing(input));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the columns that are made of decoded rows.
+    async fn decode<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        chosen: &Chosen,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        for (batch, _) in &chosen.divided {
+            batches.writer(*batch).await?.group(&self.from_leaves).await?;
+        }
+        let decoded: Vec<usize> = self
+            .columns
+            .iter()
+            .filter_map(|made| if let Made::Decoded(at) = made { Some(*at) } else { None })
+            .collect();
+        let leaves = self.form.leaves_of(&decoded, input)?;
+        if leaves.is_empty() {
+            // Nothing of them is in the file: they are null.
+            return self
+                .decode_rows(input, StructArray::new_empty_fields(chosen.rows.len(), None), 0, chosen, batches)
+                .await;
+        }
+        let all = input.rows(group) as usize;
+        let selection = (chosen.rows.len() < all).then(|| {
+            let mut mask = vec![false; all];
+            chosen.rows.iter().for_each(|row| mask[*row as usize] = true);
+            RowSelection::from_filters(&[mask.into()])
+        });
+        let mut stream = input.stream(group, &leaves, selection, self.settings.row_batch)?;
+        let mut at = 0;
+        while let Some(batch) = stream.next().await {
+            let rows = StructArray::from(batch?);
+            let count = rows.len();
+            self.decode_rows(input, rows, at, chosen, batches).await?;
+            at += count;
+            tally.report(0)?;
+        }
+        if at != chosen.rows.len() { Err(input.damage()) } else { Ok(()) }
+    }
+
+    /// Adds decoded rows, of which the first is that one of the chosen ones.
+    async fn decode_rows<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        rows: StructArray,
+        first: usize,
+        chosen: &Chosen,
+        batches: &mut Batches<'_, O, F>,
+    ) -> Result<(), EngineError> {
+        let here = &chosen.rows[first..(first + rows.len()).min(chosen.rows.len())];
+        let (Some(least), Some(greatest)) = (here.first(), here.last()) else { return Ok(()) };
+        for (slot, made) in self.columns.iter().enumerate() {
+            let Made::Decoded(at) = made else { continue };
+            let column = self.form.column(*at, &rows).map_err(|_| input.unfit())?;
+            for (batch, mine) in &chosen.divided {
+                let mine = &mine[mine.partition_point(|row| row < least)..mine.partition_point(|row| row <= greatest)];
+                let column = match mine.len() == here.len() {
+                    true => column.clone(),
+                    false => {
+                        let position = |row: &u32| here.binary_search(row).map_or(0, |at| at as u32);
+                        let mine: UInt32Array = mine.iter().map(position).collect::<Vec<_>>().into();
+                        take(&column, &mine, None).map_err(broken)?
+                    }
+                };
+                let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
+                let Some(Sink::Arrays(writers)) = group.sinks.get_mut(slot) else { continue };
+                let leaves = compute_leaves(self.layout.schema.field(slot), &column).map_err(EngineError::Encode)?;
+                for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                    writer.write(leaf).map_err(EngineError::Encode)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the columns that are moved as they are stored.
+    async fn move_leaves<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        chosen: &mut Chosen,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        let leaves: Vec<_> = self.moved().collect();
+        let stored = |leaf: &MovedLeaf| input.chunk(group, leaf.leaf).byte_range().1;
+        let mut left = leaves.as_slice();
+        while !left.is_empty() {
+            let mut bytes = 0;
+            let fits = |(_, _, leaf): &&(usize, usize, &MovedLeaf)| {
+                bytes += stored(leaf);
+                bytes <= FETCHED_BYTES
+            };
+            let here;
+            (here, left) = left.split_at(left.iter().take_while(fits).count().max(1));
+            let numbers: Vec<usize> = here.iter().map(|(_, _, leaf)| leaf.leaf).collect();
+            for (at, bytes) in here.iter().zip(input.chunk_bytes(group, &numbers).await?) {
+                self.move_leaf(input, group, (*at, bytes), chosen, batches).await?;
+                tally.report(0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The moved leaves, each with its column and its position in that.
+    fn moved(&self) -> impl Iterator<Item = (usize, usize, &MovedLeaf)> {
+        self.columns.iter().enumerate().flat_map(|(slot, made)| {
+            let leaves = if let Made::Moved(leaves) = made { leaves.as_slice() } else { &[] };
+            leaves.iter().enumerate().map(move |(at, leaf)| (slot, at, leaf))
+        })
+    }
+
+    async fn move_leaf<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        ((slot, at, leaf), bytes): ((usize, usize, &MovedLeaf), ChunkBytes),
+        chosen: &mut Chosen,
+        batches: &mut Batches<'_, O, F>,
+    ) -> Result<(), EngineError> {
+        let is_id = self.layout.schema.field(slot).name() == PROFILE_ID;
+        let mut chunk = input.open_chunk(group, leaf.leaf, bytes)?;
+        let mut encoders = Vec::with_capacity(chosen.divided.len());
+        for (batch, _) in &chosen.divided {
+            let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
+            let encoder = match group.sinks.get_mut(slot) {
+                Some(Sink::Leaves(leaves)) => leaves.get_mut(at).and_then(Option::take),
+                Some(Sink::Arrays(_)) | None => None,
+            };
+            let mut encoder = encoder.ok_or_else(|| input.damage())?;
+            encoder.begin_chunk();
+            encoders.push(encoder);
+        }
+        let rows = &chosen.rows;
+        let wanted = |page: std::ops::Range<usize>| {
+            let from = rows.partition_point(|row| (*row as usize) < page.start);
+            rows.get(from).is_some_and(|row| (*row as usize) < page.end)
+        };
+        while let Some((first_row, page)) = chunk.next(wanted).map_err(|_| input.damage())? {
+            let spans = Spans::of(&page, first_row, chunk.form());
+            let entries = chunk.dictionary.as_ref();
+            for ((encoder, (_, rows)), bounds) in encoders.iter_mut().zip(&chosen.divided).zip(&mut chosen.bounds) {
+                if is_id {
+                    widen(bounds, (&page, &spans), rows, entries).map_err(|_| input.damage())?;
+                }
+                encoder.push(&page, &spans, rows, entries, &leaf.raise).map_err(|e| input.encoding(e))?;
+            }
+        }
+        for ((batch, _), encoder) in chosen.divided.iter().zip(encoders) {
+            let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
+            if let Some(Sink::Leaves(leaves)) = group.sinks.get_mut(slot)
+                && let Some(place) = leaves.get_mut(at)
+            {
+                *place = Some(encoder);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LoneRows<'_> {
+    /// Whether a row group of which every row is exported may be copied.
+    fn may_be_copied<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> bool {
+        let none_decoded = self.from_leaves.iter().all(|from_leaves| *from_leaves);
+        none_decoded && copied::is_worth(input, group, self.moved().map(|(_, _, leaf)| leaf))
+    }
+
+    /// Copies a row group.
+    async fn copy<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        input: &InputFile<O>,
+        group: usize,
+        batches: &mut Batches<'_, O, F>,
+    ) -> Result<(), EngineError> {
+        let leaves: Vec<_> = self.moved().map(|(_, _, leaf)| leaf).collect();
+        let numbers: Vec<usize> = leaves.iter().map(|leaf| leaf.leaf).collect();
+        let batch_leaves = leaves_of_columns(&self.layout.parquet).nth(self.layout.batch_column).unwrap_or_default();
+        let exported = (0..self.layout.parquet.num_columns()).filter(|leaf| !batch_leaves.contains(leaf));
+        let level = zstd_level(&self.settings);
+        let (mut chunks, mut bounds) = (Vec::with_capacity(leaves.len()), Bounds::default());
+        let bytes = input.chunk_bytes(group, &numbers).await?;
+        for ((leaf, bytes), exported) in leaves.into_iter().zip(bytes).zip(exported) {
+            if self.profile.leaf() == Some(leaf.leaf) {
+                bounds = ids_within(input, group, leaf.leaf, bytes.clone())?;
+            }
+            chunks.push(copied::chunk(input, group, (leaf, bytes), self.layout.parquet.column(exported), level)?);
+        }
+        batches.writer(0).await?.write_chunks(chunks, input.rows(group) as usize, &bounds).await
+    }
+}
+
+/// The bounds of a row group's profile ids: the footer's, else those of the ids themselves.
+fn ids_within<O: ReadObjects>(
+    input: &InputFile<O>,
+    group: usize,
+    leaf: usize,
+    bytes: ChunkBytes,
+) -> Result<Bounds, EngineError> {
+    let mut bounds = Bounds::default();
+    let told = input.chunk(group, leaf).statistics().filter(|statistics| !statistics.is_min_max_deprecated());
+    let told = told.and_then(|statistics| Some([statistics.min_bytes_opt()?, statistics.max_bytes_opt()?]));
+    if let Some([Ok(least), Ok(greatest)]) = told.map(|told| told.map(std::str::from_utf8)) {
+        bounds.widen(least);
+        bounds.widen(greatest);
+        return Ok(bounds);
+    }
+    let mut chunk = input.open_chunk(group, leaf, bytes)?;
+    let all: Vec<u32> = (0..input.rows(group) as u32).collect();
+    while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+        let spans = Spans::of(&page, first_row, chunk.form());
+        widen(&mut bounds, (&page, &spans), &all, chunk.dictionary.as_ref()).map_err(|_| input.damage())?;
+    }
+    Ok(bounds)
+}
+
+/// Widens bounds by the texts that some rows have on a page.
+fn widen(
+    bounds: &mut Bounds,
+    (page, spans): (&LeafPage, &Spans),
+    rows: &[u32],
+    entries: Option<&Entries>,
+) -> Result<(), Damaged> {
+    let mut range: Option<(&[u8], &[u8])> = None;
+    let mut tell = |text| {
+        range = Some(range.map_or((text, text), |(least, greatest)| (least.min(text), greatest.max(text))));
+    };
+    match (&page.values, entries) {
+        (Values::Ids(ids), Some(entries)) => {
+            for run in spans.runs(rows) {
+                ids[spans.value(run.start)..spans.value(run.end)].iter().for_each(|id| tell(entries.get(*id)));
+            }
+        }
+        (Values::Plain(bytes), _) => {
+            let mut runs = spans.runs(rows).map(|run| spans.value(run.start)..spans.value(run.end)).peekable();
+            let mut at = 0;
+            LeafPage::each_text(bytes, page.count, |text| {
+                while runs.next_if(|run| run.end <= at).is_some() {}
+                if runs.peek().is_some_and(|run| run.contains(&at)) {
+                    tell(text);
+                }
+                at += 1;
+            })?;
+        }
+        (Values::Ids(_) | Values::Bits(_), _) => return Err(Damaged),
+    }
+    for text in range.into_iter().flat_map(|(least, greatest)| [least, greatest]) {
+        bounds.widen(std::str::from_utf8(text).map_err(|_| Damaged)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Columns that go into the export as they are stored: their leaves nest in the same way, with values of the same form.
+
+use crate::leaf::Raise;
+use crate::shape::{Column, Shape};
+use crate::tree::{FileColumn, FileKind, find};
+use arrow_schema::DataType;
+use parquet::schema::types::SchemaDescriptor;
+use std::ops::Range;
+
+/// A leaf column that goes into the export as it is stored.
+#[derive(Debug)]
+pub(crate) struct MovedLeaf {
+    /// Its number in the file.
+    pub(crate) leaf: usize,
+    /// Its definition levels in terms of the exported leaf.
+    pub(crate) raise: Raise,
+}
+
+/// The leaves that become a column's exported leaves, in their order. `None`: the column is made from decoded rows.
+pub(crate) fn moved(
+    column: &Column,
+    file: &[FileColumn],
+    schema: &SchemaDescriptor,
+    export: &SchemaDescriptor,
+    exported: Range<usize>,
+) -> Option<Vec<MovedLeaf>> {
+    let mut leaves = Vec::new();
+    of_column(column, file, &mut leaves)?;
+    if leaves.len() != exported.len() {
+        return None;
+    }
+    let pairs = leaves.into_iter().zip(exported);
+    pairs
+        .map(|(leaf, to)| {
+            let (from_column, to_column) = (schema.column(leaf), export.column(to));
+            let is_same = from_column.physical_type() == to_column.physical_type()
+                && from_column.type_length() == to_column.type_length();
+            let raise = Raise::between((schema, leaf), (export, to)).filter(|_| is_same)?;
+            Some(MovedLeaf { leaf, raise })
+        })
+        .collect()
+}
+
+fn of_column(column: &Column, file: &[FileColumn], leaves: &mut Vec<usize>) -> Option<()> {
+    of_value(&column.shape, find(file, column.source.as_ref()?)?, leaves)
+}
+
+fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>) -> Option<()> {
+    match (shape, &file.kind) {
+        (Shape::Leaf(to), FileKind::Leaf(leaf, from)) if is_alike(from, to) => leaves.push(*leaf),
+        (Shape::Struct(columns), FileKind::Struct(fields)) => {
+            columns.iter().try_for_each(|column| of_column(column, fields, leaves))?;
+        }
+        (Shape::List(_, element), FileKind::List(below)) => of_value(element, below, leaves)?,
+        (Shape::Map(map), FileKind::Map(key, value)) => match &map.values[..] {
+            [of_any_key] if map.named.is_empty() && map.others.is_some() => {
+                of_value(&Shape::Leaf(map.key.clone()), key, leaves)?;
+                of_value(of_any_key, value, leaves)?;
+            }
+            _ => return None,
+        },
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Whether stored values of one type are stored values of the other.
+fn is_alike(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from == to,
+        _ => from == to,
+    }
+}
