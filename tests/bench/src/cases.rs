@@ -45,7 +45,13 @@ pub const CASES: [Case; 9] = [
     case("rare-5", "an audience of 20 profiles, 5 columns", FIVE, Audience::One(RARE), ALONE),
     case("batches-20", "20 audiences, a batch for each, all columns", "", Audience::Twenty, ALONE),
     case("everything", "no filter, all columns", "", Audience::Everybody, ALONE),
-    case("merge", "two tables merged by latest value, an audience of 30 %, all columns", "", Audience::One(WIDE), MERGED),
+    case(
+        "merge",
+        "two tables merged by latest value, an audience of 30 %, all columns",
+        "",
+        Audience::One(WIDE),
+        MERGED,
+    ),
     case("events", "an audience of 30 %, all columns, with events", "", Audience::One(WIDE), WITH_EVENTS),
 ];
 

@@ -1,13 +1,21 @@
 //! Compares the engine with DuckDB, Polars and Spark on the same files.
 
 mod cases;
+mod contestants;
 mod measure;
 mod objects;
 mod ours;
+mod output;
+mod plot;
+mod race;
+mod report;
 mod store;
 
+use cases::{CASES, Case};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use contestants::{CONTESTANTS, Contestant};
+use report::Report;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::{Parameters, Store};
 
@@ -29,6 +37,8 @@ struct Cli {
 enum Command {
     /// Make the store
     Generate(StoreArguments),
+    /// Run the contestants and print what their exports cost
+    Run(RunArguments),
     /// Export one case with the engine and print what it cost, as JSON
     One {
         /// The case
@@ -54,6 +64,29 @@ struct StoreArguments {
     seed: u64,
 }
 
+/// What is run.
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How often; figures are medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Only these cases
+    #[arg(long, value_name = "NAME", value_parser = named(CASES.map(|it| it.name)))]
+    case: Vec<String>,
+    /// Only these contestants
+    #[arg(long, value_name = "NAME", value_parser = named(CONTESTANTS.map(|it| it.name)))]
+    contestant: Vec<String>,
+    /// Write the results into docs/performance too
+    #[arg(long)]
+    publish: bool,
+}
+
+fn named<const N: usize>(names: [&'static str; N]) -> clap::builder::PossibleValuesParser {
+    names.into()
+}
+
 /// How many threads every contestant gets.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -64,13 +97,30 @@ fn run(cli: Cli) -> Outcome<()> {
         Command::Generate(store) => {
             Store::at(&cli.data, Parameters::new(store.profiles, store.seed))?;
         }
+        Command::Run(arguments) => compare(&std::path::absolute(&cli.data)?, &arguments)?,
         Command::One { case, out, threads } => {
-            let case = cases::Case::named(&case).ok_or_else(|| format!("there is no case {case}"))?;
+            let case = Case::named(&case).ok_or_else(|| format!("there is no case {case}"))?;
             let cost = ours::run(&case, &Store::open(&cli.data)?, &out, threads)?;
             println!("{}", serde_json::to_string(&cost)?);
         }
     }
     Ok(())
+}
+
+fn compare(data: &Path, arguments: &RunArguments) -> Outcome<()> {
+    let all = |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
+    let cases: Vec<_> = CASES.into_iter().filter(|it| all(&arguments.case, it.name)).collect();
+    let contestants: Vec<_> = CONTESTANTS.into_iter().filter(|it| all(&arguments.contestant, it.name)).collect();
+    let store = Store::at(data, Parameters::new(arguments.store.profiles, arguments.store.seed))?;
+    if contestants.iter().any(Contestant::is_script) {
+        contestants::install(data)?;
+    }
+    let machine = report::machine();
+    let entries = race::run(&cases, &contestants, arguments.rounds, &store, data)?;
+    let report = Report::new(entries, arguments.rounds, machine, &store)?;
+    println!("{}", report.table());
+    report.save(data)?;
+    if arguments.publish { report.publish(Path::new("docs/performance")) } else { Ok(()) }
 }
 
 fn main() -> ExitCode {

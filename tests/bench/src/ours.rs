@@ -98,8 +98,7 @@ fn table_name(table: &str) -> TableName {
 
 fn source(case: &Case, table: Table) -> PlannedSource {
     let name = table.name();
-    let pin =
-        Pin { dataset_id: name.into(), table: table_name(name), table_uuid: name.into(), snapshot_id: Some(1) };
+    let pin = Pin { dataset_id: name.into(), table: table_name(name), table_uuid: name.into(), snapshot_id: Some(1) };
     let unique_profiles = case.tables.len() == 1;
     PlannedSource { kind: kind(table), pin, schema: table.schema(), columns: ColumnNames::default(), unique_profiles }
 }

@@ -38,7 +38,7 @@ pub fn buckets(seed: u64, profiles: u32) -> Vec<Vec<ProfileNumber>> {
 }
 
 /// Iceberg's hash of a string: 32-bit Murmur3 (x86 variant, seed 0) of its bytes, made non-negative.
-fn iceberg_hash(text: &str) -> u32 {
+pub fn iceberg_hash(text: &str) -> u32 {
     let (blocks, tail) = text.as_bytes().as_chunks::<4>();
     let hash = blocks.iter().fold(0u32, |hash, block| {
         (hash ^ scrambled(u32::from_le_bytes(*block))).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)

@@ -16,8 +16,18 @@ const TYPES: &[&str] = &[
 ];
 const PURCHASE: &str = "commerce.purchases";
 const THINGS: &[&str] = &[
-    "Bread knife", "Desk lamp", "Espresso beans, 1 kg", "Garden hose", "Linen sheets", "Notebook", "Rain jacket", "Tea pot",
-    "Trail shoes", "Umbrella", "Watering can", "Wool socks",
+    "Bread knife",
+    "Desk lamp",
+    "Espresso beans, 1 kg",
+    "Garden hose",
+    "Linen sheets",
+    "Notebook",
+    "Rain jacket",
+    "Tea pot",
+    "Trail shoes",
+    "Umbrella",
+    "Watering can",
+    "Wool socks",
 ];
 
 #[derive(Serialize)]

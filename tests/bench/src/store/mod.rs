@@ -173,7 +173,11 @@ impl Store {
 /// The rows of a bucket that are in the rarest audience.
 fn rare_rows(bucket: usize, rows: usize) -> Vec<usize> {
     let each = RARE_MEMBERS / RARE_BUCKETS.len();
-    if RARE_BUCKETS.contains(&bucket) { (0..each).map(|n| rows * (2 * n + 1) / (2 * each)).collect() } else { Vec::new() }
+    if RARE_BUCKETS.contains(&bucket) {
+        (0..each).map(|n| rows * (2 * n + 1) / (2 * each)).collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// A file of a table, while it is written.

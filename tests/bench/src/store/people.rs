@@ -12,28 +12,49 @@ pub const NOW: i64 = 1_780_272_000_000_000;
 pub const DAY: i64 = 86_400_000_000;
 
 const FIRST: &[&str] = &[
-    "Ada", "Amir", "Anna", "Ben", "Carmen", "Chloe", "Daniel", "Elena", "Emil", "Fatima", "Finn", "Grace", "Hana", "Hiro",
-    "Ines", "Ivan", "Jonas", "Julia", "Kenji", "Lara", "Leo", "Lucia", "Malik", "Maria", "Mateo", "Mia", "Nadia", "Noah",
-    "Olga", "Omar", "Paula", "Pedro", "Priya", "Quinn", "Rosa", "Samir", "Sofia", "Tariq", "Uma", "Yuki",
+    "Ada", "Amir", "Anna", "Ben", "Carmen", "Chloe", "Daniel", "Elena", "Emil", "Fatima", "Finn", "Grace", "Hana",
+    "Hiro", "Ines", "Ivan", "Jonas", "Julia", "Kenji", "Lara", "Leo", "Lucia", "Malik", "Maria", "Mateo", "Mia",
+    "Nadia", "Noah", "Olga", "Omar", "Paula", "Pedro", "Priya", "Quinn", "Rosa", "Samir", "Sofia", "Tariq", "Uma",
+    "Yuki",
 ];
 const LAST: &[&str] = &[
-    "Abbas", "Andersen", "Bauer", "Becker", "Costa", "Diaz", "Dubois", "Evans", "Fischer", "Garcia", "Haddad", "Hansen",
-    "Ito", "Ivanov", "Jansen", "Kaya", "Khan", "Kim", "Kowalski", "Larsen", "Lopez", "Martin", "Meyer", "Moreau", "Mori",
-    "Nguyen", "Novak", "Okafor", "Olsen", "Patel", "Quinn", "Reyes", "Rossi", "Sato", "Schmidt", "Silva", "Smith", "Tanaka",
-    "Vasquez", "Weber", "Wilson", "Yilmaz", "Zhang",
+    "Abbas", "Andersen", "Bauer", "Becker", "Costa", "Diaz", "Dubois", "Evans", "Fischer", "Garcia", "Haddad",
+    "Hansen", "Ito", "Ivanov", "Jansen", "Kaya", "Khan", "Kim", "Kowalski", "Larsen", "Lopez", "Martin", "Meyer",
+    "Moreau", "Mori", "Nguyen", "Novak", "Okafor", "Olsen", "Patel", "Quinn", "Reyes", "Rossi", "Sato", "Schmidt",
+    "Silva", "Smith", "Tanaka", "Vasquez", "Weber", "Wilson", "Yilmaz", "Zhang",
 ];
 const CITIES: &[(&str, &str)] = &[
-    ("Berlin", "DE"), ("Hamburg", "DE"), ("Munich", "DE"), ("Paris", "FR"), ("Lyon", "FR"), ("Madrid", "ES"),
-    ("Seville", "ES"), ("Rome", "IT"), ("Milan", "IT"), ("London", "GB"), ("Leeds", "GB"), ("Dublin", "IE"),
-    ("Vienna", "AT"), ("Zurich", "CH"), ("Oslo", "NO"), ("Copenhagen", "DK"), ("Lisbon", "PT"), ("Warsaw", "PL"),
-    ("Prague", "CZ"), ("Athens", "GR"), ("New York", "US"), ("Chicago", "US"), ("Austin", "US"), ("Tokyo", "JP"),
+    ("Berlin", "DE"),
+    ("Hamburg", "DE"),
+    ("Munich", "DE"),
+    ("Paris", "FR"),
+    ("Lyon", "FR"),
+    ("Madrid", "ES"),
+    ("Seville", "ES"),
+    ("Rome", "IT"),
+    ("Milan", "IT"),
+    ("London", "GB"),
+    ("Leeds", "GB"),
+    ("Dublin", "IE"),
+    ("Vienna", "AT"),
+    ("Zurich", "CH"),
+    ("Oslo", "NO"),
+    ("Copenhagen", "DK"),
+    ("Lisbon", "PT"),
+    ("Warsaw", "PL"),
+    ("Prague", "CZ"),
+    ("Athens", "GR"),
+    ("New York", "US"),
+    ("Chicago", "US"),
+    ("Austin", "US"),
+    ("Tokyo", "JP"),
 ];
 const TIERS: &[&str] = &["bronze", "bronze", "bronze", "bronze", "silver", "silver", "gold", "platinum"];
 const LANGUAGES: &[&str] = &["de", "en", "en", "en", "es", "fr", "it", "ja"];
 const INTERESTS: &[&str] = &[
     "art", "books", "camping", "cars", "coffee", "cooking", "cycling", "dance", "film", "fishing", "football", "games",
-    "garden", "golf", "hiking", "history", "jazz", "knitting", "music", "opera", "photo", "running", "sailing", "skiing",
-    "swimming", "tea", "tennis", "theatre", "travel", "wine",
+    "garden", "golf", "hiking", "history", "jazz", "knitting", "music", "opera", "photo", "running", "sailing",
+    "skiing", "swimming", "tea", "tennis", "theatre", "travel", "wine",
 ];
 
 /// A map, in the order of its entries.
@@ -280,7 +301,11 @@ impl Somebody {
             return Person { name, birth_date: None, gender: None };
         }
         let birth_date = self.maybe(65, |it| it.below(22_000) as i32 - 8_000);
-        Person { name, birth_date, gender: self.maybe(50, |it| pick(&mut it.random, &["female", "male", "non_specific"])) }
+        Person {
+            name,
+            birth_date,
+            gender: self.maybe(50, |it| pick(&mut it.random, &["female", "male", "non_specific"])),
+        }
     }
 
     fn address(&mut self) -> Address {
