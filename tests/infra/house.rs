@@ -12,9 +12,10 @@ fn may_use(package: &str) -> Vec<&'static str> {
         "engine" | "lake" | "aws" | "edge" | "testkit" => vec!["domain"],
         "export_worker" => vec!["aws", "domain", "edge", "engine", "lake"],
         "admin" => vec!["aws", "domain", "lake"],
-        "local" => [&["admin", "aws", "domain", "edge"], &FUNCTIONS[..]].concat(),
+        "local" => [&["admin", "aws", "bench", "domain", "edge"], &FUNCTIONS[..]].concat(),
         function if FUNCTIONS.contains(&function) => vec!["aws", "domain", "edge"],
         "tests" => vec!["local"],
+        "bench" => vec!["domain", "engine"],
         _ => vec![],
     }
 }
@@ -113,8 +114,9 @@ fn testkit() -> BTreeSet<String> {
 fn every_package_uses_only_what_it_may() {
     let house = House::real();
     assert_eq!(house.problems(), Vec::<String>::new());
-    let known =
-        ["admin", "aws", "domain", "edge", "engine", "lake", "local", "testkit", "tests"].iter().chain(&FUNCTIONS);
+    let known = ["admin", "aws", "bench", "domain", "edge", "engine", "lake", "local", "testkit", "tests"]
+        .iter()
+        .chain(&FUNCTIONS);
     assert_eq!(house.members, known.map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     assert!(house.linked("export_worker").contains("iceberg"), "the graph is whole");
 }

@@ -77,9 +77,10 @@ def merged(batch):
     name = "{" + ", ".join(f"'{field}': {value}" for field, value in name.items()) + "}"
     first = "CASE WHEN c.ingestTime > p.ingestTime THEN c.identityMap ELSE p.identityMap END"
     second = "CASE WHEN c.ingestTime > p.ingestTime THEN p.identityMap ELSE c.identityMap END"
-    new = f"list_filter(({second})[k], lambda i: NOT list_contains(list_transform(({first})[k], lambda j: j.id), i.id))"
+    known = f"coalesce(({first})[k], [])"
+    new = f"list_filter(({second})[k], lambda i: NOT list_contains(list_transform({known}, lambda j: j.id), i.id))"
     keys = "list_distinct(list_concat(map_keys(p.identityMap), map_keys(c.identityMap)))"
-    united = f"map_from_entries(list_transform({keys}, lambda k: (k, list_concat(({first})[k], {new}))))"
+    united = f"map_from_entries(list_transform({keys}, lambda k: (k, list_concat({known}, {new}))))"
     return f"""
         SELECT p.* EXCLUDE (identityMap, ingestTime, person, personalEmail, loyalty),
             CASE WHEN c.profileId IS NULL THEN p.identityMap ELSE {united} END AS identityMap,
@@ -103,7 +104,8 @@ def with_events(batch):
 
 def export():
     if TASK["form"] == "one-pass":
-        connection.execute(f"COPY ({one_pass()}) TO '{OUT}' ({WRITE}, PARTITION_BY (batchId), WRITE_PARTITION_COLUMNS, OVERWRITE_OR_IGNORE)")
+        parts = "PARTITION_BY (batchId), WRITE_PARTITION_COLUMNS, OVERWRITE_OR_IGNORE"
+        connection.execute(f"COPY ({one_pass()}) TO '{OUT}' ({WRITE}, {parts})")
         return
     query = merged if TASK["crm"] else with_events if TASK["events"] else one_table
     for batch in TASK["batches"]:

@@ -5,7 +5,7 @@ use crate::cases::Case;
 use crate::contestants::{Answer, Contestant, OURS};
 use crate::measure::Cost;
 use crate::output::Output;
-use crate::store::Store;
+use crate::store::{Store, Table};
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
@@ -99,7 +99,7 @@ fn run_one(entry: &mut Entry, case: &Case, contestant: &Contestant, store: &Stor
 
 /// Reads the files of the cases once.
 fn warm(cases: &[Case], store: &Store) -> Outcome<()> {
-    for table in [crate::store::Table::Profiles, crate::store::Table::Crm, crate::store::Table::Events] {
+    for table in [Table::Profiles, Table::Crm, Table::Events] {
         if cases.iter().any(|case| case.tables.contains(&table)) {
             for file in store.files(table) {
                 std::io::copy(&mut fs::File::open(file)?, &mut std::io::sink())?;
@@ -109,15 +109,15 @@ fn warm(cases: &[Case], store: &Store) -> Outcome<()> {
     Ok(())
 }
 
-/// Whether all contestants of a case exported the same profiles.
+/// Whether all contestants of a case exported the same.
 fn agree(entries: &[Entry]) -> Outcome<()> {
     let mut differences = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.costs.is_empty()) {
         let first = entries.iter().find(|other| other.case == entry.case && !other.costs.is_empty());
         if let Some(first) = first.filter(|first| !first.output.agrees(&entry.output)) {
             let told = |entry: &Entry| {
-                let Output { rows, profiles, .. } = entry.output;
-                format!("{} wrote {rows} rows (profiles {profiles:x})", entry.contestant)
+                let Output { rows, content, .. } = entry.output;
+                format!("{} wrote {rows} rows (content {content:x})", entry.contestant)
             };
             differences.push(format!("{}: {} and {}", entry.case, told(first), told(entry)));
         }
@@ -147,7 +147,7 @@ mod tests {
     fn exports_that_differ_are_named() {
         assert!(agree(&[entry(OURS, &[1.0], 5), entry("none", &[], 0), entry("other", &[1.0], 5)]).is_ok());
         let told = agree(&[entry(OURS, &[1.0], 5), entry("other", &[1.0], 6)]).err().map(|e| e.to_string());
-        let expected = "the exports differ: c: ours wrote 5 rows (profiles 0) and other wrote 6 rows (profiles 0)";
+        let expected = "the exports differ: c: ours wrote 5 rows (content 0) and other wrote 6 rows (content 0)";
         assert_eq!(told.as_deref(), Some(expected));
     }
 }

@@ -27,7 +27,7 @@ use std::time::Instant;
 /// Iceberg's bucket[16, profileId].
 pub const BUCKETS: u32 = 16;
 /// Raised whenever other rows come out of the same parameters.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Most rows of a row group.
 const GROUP_ROWS: usize = 256 * 1024;
 /// Rows that are made at a time.

@@ -280,7 +280,9 @@ impl Somebody {
                     0..5 if !certain => "exited",
                     _ => "realized",
                 };
-                held.push((&*audiences.ids[segment], Membership { last_qualification_time: self.qualified(), status }));
+                let drawn = self.qualified();
+                let last_qualification_time = if certain { NOW - 30 * DAY } else { drawn };
+                held.push((&*audiences.ids[segment], Membership { last_qualification_time, status }));
             }
         }
         (!held.is_empty()).then(|| Entries(vec![("ups", Entries(held))]))
