@@ -11,16 +11,15 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::ColumnDescPtr;
 
-/// Row groups of at least so many stored bytes are copied; smaller ones are put together anew.
-const LEAST_BYTES: i64 = 1 << 20;
-/// Larger ones are moved leaf by leaf, as a copy is held whole.
+/// Larger row groups are moved leaf by leaf, as a copy is held whole.
 const MOST_BYTES: i64 = 160 << 20;
 
-/// Whether these leaves of a row group are worth copying, and compressed as exports are.
+/// Whether these leaves of a row group are worth copying (from so many bytes on), and compressed as exports are.
 pub(crate) fn is_worth<'l, O: ReadObjects>(
     input: &InputFile<O>,
     group: usize,
     leaves: impl Iterator<Item = &'l MovedLeaf>,
+    least_bytes: i64,
 ) -> bool {
     let mut bytes = 0i64;
     let mut is_alike = true;
@@ -29,7 +28,7 @@ pub(crate) fn is_worth<'l, O: ReadObjects>(
         is_alike &= matches!(chunk.compression(), Compression::ZSTD(_));
         bytes = bytes.saturating_add(chunk.compressed_size());
     }
-    is_alike && (LEAST_BYTES..=MOST_BYTES).contains(&bytes)
+    is_alike && (least_bytes..=MOST_BYTES).contains(&bytes)
 }
 
 /// A leaf of a row group as the export has it: its very bytes, or with levels that say the same in other numbers.
@@ -40,7 +39,7 @@ pub(crate) fn chunk<O: ReadObjects>(
     export: ColumnDescPtr,
     level: ZstdLevel,
 ) -> std::result::Result<EncodedChunk, EngineError> {
-    if leaf.raise.is_nothing()
+    if leaf.is_the_same()
         && let Some(close) = copied(input, group, leaf.leaf, export.clone()).map_err(EngineError::Encode)?
     {
         return Ok(EncodedChunk { bytes: bytes.bytes, close });
@@ -50,7 +49,9 @@ pub(crate) fn chunk<O: ReadObjects>(
     let all: Vec<u32> = (0..input.rows(group) as u32).collect();
     while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
         let spans = Spans::of(&page, first_row, chunk.form());
-        encoder.push(&page, &spans, &all, chunk.dictionary.as_ref(), &leaf.raise).map_err(|e| input.encoding(e))?;
+        encoder
+            .push(&page, &spans, &all, chunk.dictionary.as_ref(), (&leaf.raise, leaf.widening))
+            .map_err(|e| input.encoding(e))?;
     }
     encoder.finish().map_err(EngineError::Encode)
 }
@@ -82,16 +83,12 @@ fn copied<O: ReadObjects>(
     if let Some(statistics) = chunk.statistics() {
         builder = builder.set_statistics(statistics.clone());
     }
-    let mut offset_index = input.offsets(group, leaf).cloned();
-    for page in offset_index.iter_mut().flat_map(|index| &mut index.page_locations) {
-        page.offset -= start;
-    }
     Ok(Some(ColumnCloseResult {
         bytes_written: chunk.byte_range().1,
         rows_written: input.rows(group),
         metadata: builder.build()?,
         bloom_filter: None,
         column_index: None,
-        offset_index,
+        offset_index: None,
     }))
 }

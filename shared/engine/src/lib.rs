@@ -7,6 +7,7 @@
 
 mod alone;
 mod batches;
+mod bounds;
 mod copied;
 mod deletes;
 mod error;

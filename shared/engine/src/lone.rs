@@ -2,15 +2,16 @@
 //! it does not.
 
 use crate::batches::{Batches, Targets, broken};
+use crate::bounds::{Bounds, ids_within, widen};
 use crate::copied;
 use crate::error::EngineError;
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
-use crate::leaf::{ChunkBytes, Damaged, Entries, LeafPage, Spans, Values};
+use crate::leaf::{ChunkBytes, Spans};
 use crate::moved::{MovedLeaf, moved};
 use crate::part::{Part, Progress, Settings, Step, Tally};
-use crate::writer::{Bounds, Sink, leaves_of_columns, zstd_level};
+use crate::writer::{Sink, leaves_of_columns, zstd_level};
 use arrow_array::{Array, StructArray, UInt32Array};
 use arrow_select::take::take;
 use domain::id::BatchId;
@@ -301,7 +302,9 @@ impl<'a> LoneRows<'a> {
                 if is_id {
                     widen(bounds, (&page, &spans), rows, entries).map_err(|_| input.damage())?;
                 }
-                encoder.push(&page, &spans, rows, entries, &leaf.raise).map_err(|e| input.encoding(e))?;
+                encoder
+                    .push(&page, &spans, rows, entries, (&leaf.raise, leaf.widening))
+                    .map_err(|e| input.encoding(e))?;
             }
         }
         for ((batch, _), encoder) in chosen.divided.iter().zip(encoders) {
@@ -320,7 +323,8 @@ impl LoneRows<'_> {
     /// Whether a row group of which every row is exported may be copied.
     fn may_be_copied<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> bool {
         let none_decoded = self.from_leaves.iter().all(|from_leaves| *from_leaves);
-        none_decoded && copied::is_worth(input, group, self.moved().map(|(_, _, leaf)| leaf))
+        none_decoded
+            && copied::is_worth(input, group, self.moved().map(|(_, _, leaf)| leaf), self.settings.copied_bytes)
     }
 
     /// Copies a row group.
@@ -345,64 +349,4 @@ impl LoneRows<'_> {
         }
         batches.writer(0).await?.write_chunks(chunks, input.rows(group) as usize, &bounds).await
     }
-}
-
-/// The bounds of a row group's profile ids: the footer's, else those of the ids themselves.
-fn ids_within<O: ReadObjects>(
-    input: &InputFile<O>,
-    group: usize,
-    leaf: usize,
-    bytes: ChunkBytes,
-) -> Result<Bounds, EngineError> {
-    let mut bounds = Bounds::default();
-    let told = input.chunk(group, leaf).statistics().filter(|statistics| !statistics.is_min_max_deprecated());
-    let told = told.and_then(|statistics| Some([statistics.min_bytes_opt()?, statistics.max_bytes_opt()?]));
-    if let Some([Ok(least), Ok(greatest)]) = told.map(|told| told.map(std::str::from_utf8)) {
-        bounds.widen(least);
-        bounds.widen(greatest);
-        return Ok(bounds);
-    }
-    let mut chunk = input.open_chunk(group, leaf, bytes)?;
-    let all: Vec<u32> = (0..input.rows(group) as u32).collect();
-    while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-        let spans = Spans::of(&page, first_row, chunk.form());
-        widen(&mut bounds, (&page, &spans), &all, chunk.dictionary.as_ref()).map_err(|_| input.damage())?;
-    }
-    Ok(bounds)
-}
-
-/// Widens bounds by the texts that some rows have on a page.
-fn widen(
-    bounds: &mut Bounds,
-    (page, spans): (&LeafPage, &Spans),
-    rows: &[u32],
-    entries: Option<&Entries>,
-) -> Result<(), Damaged> {
-    let mut range: Option<(&[u8], &[u8])> = None;
-    let mut tell = |text| {
-        range = Some(range.map_or((text, text), |(least, greatest)| (least.min(text), greatest.max(text))));
-    };
-    match (&page.values, entries) {
-        (Values::Ids(ids), Some(entries)) => {
-            for run in spans.runs(rows) {
-                ids[spans.value(run.start)..spans.value(run.end)].iter().for_each(|id| tell(entries.get(*id)));
-            }
-        }
-        (Values::Plain(bytes), _) => {
-            let mut runs = spans.runs(rows).map(|run| spans.value(run.start)..spans.value(run.end)).peekable();
-            let mut at = 0;
-            LeafPage::each_text(bytes, page.count, |text| {
-                while runs.next_if(|run| run.end <= at).is_some() {}
-                if runs.peek().is_some_and(|run| run.contains(&at)) {
-                    tell(text);
-                }
-                at += 1;
-            })?;
-        }
-        (Values::Ids(_) | Values::Bits(_), _) => return Err(Damaged),
-    }
-    for text in range.into_iter().flat_map(|(least, greatest)| [least, greatest]) {
-        bounds.widen(std::str::from_utf8(text).map_err(|_| Damaged)?);
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Columns that go into the export as they are stored: their leaves nest in the same way, with values of the same form.
 
-use crate::leaf::Raise;
+use crate::leaf::{Raise, Widening};
 use crate::shape::{Column, Shape};
 use crate::tree::{FileColumn, FileKind, find};
 use arrow_schema::DataType;
@@ -14,6 +14,15 @@ pub(crate) struct MovedLeaf {
     pub(crate) leaf: usize,
     /// Its definition levels in terms of the exported leaf.
     pub(crate) raise: Raise,
+    /// How its values become the exported leaf's.
+    pub(crate) widening: Widening,
+}
+
+impl MovedLeaf {
+    /// Whether it is the exported leaf to the byte.
+    pub(crate) fn is_the_same(&self) -> bool {
+        self.raise.is_nothing() && self.widening == Widening::None
+    }
 }
 
 /// The leaves that become a column's exported leaves, in their order. `None`: the column is made from decoded rows.
@@ -32,11 +41,9 @@ pub(crate) fn moved(
     let pairs = leaves.into_iter().zip(exported);
     pairs
         .map(|(leaf, to)| {
-            let (from_column, to_column) = (schema.column(leaf), export.column(to));
-            let is_same = from_column.physical_type() == to_column.physical_type()
-                && from_column.type_length() == to_column.type_length();
-            let raise = Raise::between((schema, leaf), (export, to)).filter(|_| is_same)?;
-            Some(MovedLeaf { leaf, raise })
+            let widening = Widening::between(&schema.column(leaf), &export.column(to))?;
+            let raise = Raise::between((schema, leaf), (export, to))?;
+            Some(MovedLeaf { leaf, raise, widening })
         })
         .collect()
 }
@@ -64,10 +71,11 @@ fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>) -> Option
     Some(())
 }
 
-/// Whether stored values of one type are stored values of the other.
+/// Whether stored values of one type are those of the other, but for their width.
 fn is_alike(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from == to,
+        (DataType::Int32, DataType::Int64) | (DataType::Float32, DataType::Float64) => true,
         _ => from == to,
     }
 }

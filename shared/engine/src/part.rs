@@ -34,6 +34,8 @@ pub struct Settings {
     pub file_bytes: u64,
     /// ZSTD level.
     pub zstd_level: i32,
+    /// Stored bytes from which on a row group that is exported whole is copied; a smaller one is put together with others.
+    pub copied_bytes: i64,
     /// Bytes that the open files of several batches may hold together; beyond it the largest is completed.
     pub open_bytes: u64,
     /// Bytes of decoded rows that are held at a time for merging; what is more is merged in several rounds.
@@ -47,6 +49,7 @@ impl Default for Settings {
             row_group_bytes: 64 << 20,
             file_bytes: 192 << 20,
             zstd_level: 1,
+            copied_bytes: 1 << 20,
             open_bytes: 160 << 20,
             merge_bytes: 256 << 20,
         }

@@ -1,5 +1,6 @@
 //! The files of a part: Parquet, row group by row group, uploaded while the next one is encoded.
 
+use crate::bounds::Bounds;
 use crate::error::EngineError;
 use crate::input::group_start;
 use crate::layout::{Layout, PROFILE_ID};
@@ -18,10 +19,6 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
-
-/// Least and greatest of the texts seen.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bounds(Option<(String, String)>);
 
 /// Rows at which a row group is closed, however few bytes they take.
 const GROUP_ROWS: u64 = 1 << 20;
@@ -211,7 +208,7 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
             batch_id: self.batch_id.clone(),
             bytes: file.bytes(),
             rows: file.rows,
-            profile_id_bounds: file.bounds.0,
+            profile_id_bounds: file.bounds.into_inner(),
             split_offsets: footer.row_groups().iter().map(group_start).collect(),
         };
         let completed = file.upload.complete().await;
@@ -352,23 +349,7 @@ fn properties(settings: &Settings) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(zstd_level(settings)))
         .set_statistics_enabled(EnabledStatistics::Chunk)
+        // Either every chunk of a file tells where its pages start, or none does; copied ones need not know.
+        .set_offset_index_disabled(true)
         .build()
-}
-
-impl Bounds {
-    /// Includes a text.
-    pub(crate) fn widen(&mut self, text: &str) {
-        match &mut self.0 {
-            None => self.0 = Some((text.to_owned(), text.to_owned())),
-            Some((low, _)) if text < low.as_str() => text.clone_into(low),
-            Some((_, high)) if text > high.as_str() => text.clone_into(high),
-            Some(_) => {}
-        }
-    }
-
-    fn include(&mut self, other: &Self) {
-        for text in other.0.iter().flat_map(|(low, high)| [low, high]) {
-            self.widen(text);
-        }
-    }
 }

@@ -1,14 +1,15 @@
 //! A column chunk in the making: levels and values as they are stored elsewhere, put together anew.
 
-use super::dictionary::{Dictionary, Entries, put_plain, text_at};
+use super::dictionary::{Dictionary, Entries, put_plain};
 use super::hybrid;
-use super::{Damaged, LeafForm, LeafPage, Raise, Spans, ValueForm, Values};
+use super::open::{OpenPage, OpenValues, Texts, plain_range};
+use super::{Damaged, LeafForm, LeafPage, Raise, Spans, ValueForm, Values, Widening};
 use bytes::Bytes;
-use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Type as PhysicalType, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use std::ops::Range;
@@ -60,30 +61,9 @@ impl From<ParquetError> for EncodeError {
     }
 }
 
-#[derive(Default)]
-struct OpenPage {
-    reps: Vec<u8>,
-    defs: Vec<u8>,
-    rows: usize,
-    values: OpenValues,
-}
-
-enum OpenValues {
-    Ids(Vec<u32>),
-    Plain(Vec<u8>),
-    Bits(Vec<u8>),
-}
-
-impl Default for OpenValues {
-    fn default() -> Self {
-        Self::Ids(Vec::new())
-    }
-}
-
 struct ClosedPage {
     page: Page,
     uncompressed_bytes: usize,
-    rows: usize,
 }
 
 /// A finished column chunk.
@@ -132,14 +112,15 @@ impl LeafEncoder {
         self.compressed_bytes + self.open.values.bytes() + self.dictionary.bytes.len()
     }
 
-    /// Adds rows of a page, which are given by number in order, with their levels raised.
+    /// Adds rows of a page, which are given by number in order, with their levels raised and their
+    /// values widened.
     pub(crate) fn push(
         &mut self,
         page: &LeafPage,
         spans: &Spans,
         chosen: &[u32],
         entries: Option<&Entries>,
-        raise: &Raise,
+        (raise, widening): (&Raise, Widening),
     ) -> std::result::Result<(), EncodeError> {
         let starts_a_row = page.reps.first().is_none_or(|rep| *rep == 0);
         self.open_for(&page.values, starts_a_row)?;
@@ -153,12 +134,13 @@ impl LeafEncoder {
             self.open.rows += run.len() - rest;
             self.rows += (run.len() - rest) as u64;
             match (&page.values, &mut self.open.values) {
-                (Values::Ids(ids), _) => self.push_ids(&ids[values], entries.ok_or(Damaged)?)?,
+                (Values::Ids(ids), _) => self.push_ids(&ids[values], entries.ok_or(Damaged)?, widening)?,
                 (Values::Bits(bits), OpenValues::Bits(open)) => open.extend(&bits[values]),
                 (Values::Plain(bytes), OpenValues::Plain(open)) => {
-                    let bytes = plain_range(self.form.values, bytes, values, &mut plain_at)?;
+                    let form = if widening == Widening::None { self.form.values } else { ValueForm::Fixed(4) };
+                    let bytes = plain_range(form, bytes, values, &mut plain_at)?;
                     self.texts.check_all(bytes)?;
-                    open.extend(bytes);
+                    open.extend(&*widening.apply(bytes));
                 }
                 _ => return Err(Damaged.into()),
             }
@@ -228,7 +210,7 @@ impl LeafEncoder {
         }
     }
 
-    fn push_ids(&mut self, ids: &[u32], entries: &Entries) -> std::result::Result<(), EncodeError> {
+    fn push_ids(&mut self, ids: &[u32], entries: &Entries, widening: Widening) -> std::result::Result<(), EncodeError> {
         if self.ids.len() != entries.len() {
             self.ids = vec![UNKNOWN; entries.len()];
         }
@@ -237,8 +219,9 @@ impl LeafEncoder {
             while let Some((id, rest)) = left.split_first() {
                 let known = &mut self.ids[*id as usize];
                 if *known == UNKNOWN {
-                    self.texts.check(entries.get(*id))?;
-                    let Some(new) = self.dictionary.id_of(entries.get(*id), DICTIONARY_BYTES) else { break };
+                    let entry = widening.apply(entries.get(*id));
+                    self.texts.check(&entry)?;
+                    let Some(new) = self.dictionary.id_of(&entry, DICTIONARY_BYTES) else { break };
                     *known = new;
                 }
                 open.push(*known);
@@ -249,7 +232,7 @@ impl LeafEncoder {
             left.iter().try_for_each(|id| self.texts.check(entries.get(*id)))?;
             let form = self.form.values;
             let plain = self.make_plain();
-            left.iter().for_each(|id| put_plain(form, entries.get(*id), plain));
+            left.iter().for_each(|id| put_plain(form, &widening.apply(entries.get(*id)), plain));
         }
         Ok(())
     }
@@ -297,7 +280,7 @@ impl LeafEncoder {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        self.pages.push(ClosedPage { page, uncompressed_bytes: body.len(), rows: open.rows });
+        self.pages.push(ClosedPage { page, uncompressed_bytes: body.len() });
         Ok(())
     }
 
@@ -321,8 +304,7 @@ impl LeafEncoder {
         }
         let mut data_offset = None;
         let mut stats: Vec<PageEncodingStats> = Vec::new();
-        let mut index = OffsetIndexBuilder::new();
-        for ClosedPage { page, uncompressed_bytes: bytes, rows } in self.pages {
+        for ClosedPage { page, uncompressed_bytes: bytes } in self.pages {
             encodings.push(page.encoding());
             match stats.iter_mut().find(|known| known.encoding == page.encoding()) {
                 Some(known) => known.count += 1,
@@ -334,8 +316,6 @@ impl LeafEncoder {
             let written = writer.write_page(CompressedPage::new(page, bytes))?;
             uncompressed_bytes += written.uncompressed_size as i64;
             data_offset.get_or_insert(written.offset as i64);
-            index.append_row_count(rows as i64);
-            index.append_offset_and_size(written.offset as i64, written.compressed_size as i32);
         }
         writer.close()?;
         let bytes: Bytes = sink.into_inner()?.into();
@@ -355,101 +335,8 @@ impl LeafEncoder {
             metadata,
             bloom_filter: None,
             column_index: None,
-            offset_index: Some(index.build()),
+            offset_index: None,
         };
         Ok(EncodedChunk { bytes, close })
-    }
-}
-
-impl OpenValues {
-    /// Bytes that they will take encoded, before compression, roughly.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Ids(ids) => ids.len(),
-            Self::Plain(bytes) => bytes.len(),
-            Self::Bits(bits) => bits.len() / 8,
-        }
-    }
-
-    fn memory(&self) -> usize {
-        match self {
-            Self::Ids(ids) => ids.capacity() * 4,
-            Self::Plain(bytes) | Self::Bits(bytes) => bytes.capacity(),
-        }
-    }
-
-    fn encode(&self, entries: usize, body: &mut Vec<u8>) -> Encoding {
-        match self {
-            // A chunk without values has no dictionary.
-            Self::Ids(ids) if ids.is_empty() => {}
-            Self::Ids(ids) => {
-                // Some readers want a bit for each id even where there is one entry.
-                let width = hybrid::width_of(entries.saturating_sub(1) as u32).max(1);
-                body.push(width);
-                hybrid::encode(ids, width, body);
-                return Encoding::RLE_DICTIONARY;
-            }
-            Self::Plain(bytes) => body.extend(bytes),
-            Self::Bits(bits) => {
-                let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit);
-                body.extend(bits.chunks(8).map(byte));
-            }
-        }
-        Encoding::PLAIN
-    }
-}
-
-/// The bytes of some of a page's plain values. `at` remembers a value and where it starts, so that texts are walked once.
-fn plain_range<'p>(
-    form: ValueForm,
-    bytes: &'p [u8],
-    values: Range<usize>,
-    at: &mut (usize, usize),
-) -> std::result::Result<&'p [u8], Damaged> {
-    let mut walk = |to: usize| -> std::result::Result<usize, Damaged> {
-        while at.0 < to {
-            *at = (at.0 + 1, text_at(bytes, at.1)?.1);
-        }
-        Ok(at.1)
-    };
-    let (start, end) = match form {
-        ValueForm::Fixed(size) => (values.start * size, values.end * size),
-        ValueForm::Texts => (walk(values.start)?, walk(values.end)?),
-        ValueForm::Bits => return Err(Damaged),
-    };
-    bytes.get(start..end).ok_or(Damaged)
-}
-
-/// What the texts of a column must keep to.
-#[derive(Clone, Copy)]
-struct Texts {
-    are_utf8: bool,
-}
-
-impl Texts {
-    fn of(column: &ColumnDescPtr) -> Self {
-        let are_utf8 = column.physical_type() == PhysicalType::BYTE_ARRAY
-            && (column.converted_type() == ConvertedType::UTF8
-                || matches!(column.logical_type_ref(), Some(LogicalType::String)));
-        Self { are_utf8 }
-    }
-
-    fn check(self, text: &[u8]) -> std::result::Result<(), Damaged> {
-        if !self.are_utf8 || text.is_ascii() || std::str::from_utf8(text).is_ok() { Ok(()) } else { Err(Damaged) }
-    }
-
-    /// Checks texts behind their lengths.
-    fn check_all(self, texts: &[u8]) -> std::result::Result<(), Damaged> {
-        // Lengths of short texts look like ASCII too.
-        if !self.are_utf8 || texts.is_ascii() {
-            return Ok(());
-        }
-        let mut at = 0;
-        while at < texts.len() {
-            let (start, end) = text_at(texts, at)?;
-            self.check(&texts[start..end])?;
-            at = end;
-        }
-        Ok(())
     }
 }

@@ -4,17 +4,22 @@
 //! An export keeps most values as they are. What is not looked at is moved as it is encoded: levels are cut by row, ids
 //! are renumbered, plain bytes are copied.
 
+mod chunk;
 mod dictionary;
 mod encoder;
 mod hybrid;
+mod open;
 mod pages;
 mod path;
 mod records;
+mod spans;
 
+pub(crate) use chunk::{ChunkBytes, LeafChunk};
 pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodeError, EncodedChunk, LeafEncoder};
-pub(crate) use pages::{ChunkBytes, LeafChunk, LeafPage, PageView, Spans, Values};
-pub(crate) use path::{LeafForm, Raise, ValueForm, def_of};
+pub(crate) use pages::{LeafPage, PageView, Values};
+pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_of};
+pub(crate) use spans::Spans;
 
 /// Bytes of a file that are not what its footer says they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

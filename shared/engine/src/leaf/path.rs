@@ -2,6 +2,7 @@
 
 use parquet::basic::{Repetition, Type as PhysicalType};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type};
+use std::borrow::Cow;
 
 /// How plain values are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,46 @@ impl Raise {
     /// A level of the first column in terms of the second.
     pub(crate) fn of(&self, level: u8) -> u8 {
         self.levels.get(usize::from(level)).copied().unwrap_or_default()
+    }
+}
+
+/// How stored values become those of a wider type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Widening {
+    /// They are the same.
+    None,
+    /// 32-bit integers become 64-bit ones.
+    Integers,
+    /// 32-bit floating-point numbers become 64-bit ones.
+    Floats,
+}
+
+impl Widening {
+    /// `None` where values of the one column do not become values of the other so simply.
+    pub(crate) fn between(from: &ColumnDescriptor, to: &ColumnDescriptor) -> Option<Self> {
+        match (from.physical_type(), to.physical_type()) {
+            (PhysicalType::INT32, PhysicalType::INT64) => Some(Self::Integers),
+            (PhysicalType::FLOAT, PhysicalType::DOUBLE) => Some(Self::Floats),
+            (a, b) => (a == b && from.type_length() == to.type_length()).then_some(Self::None),
+        }
+    }
+
+    /// A value of four bytes, widened.
+    fn wide(self, value: [u8; 4]) -> [u8; 8] {
+        match self {
+            Self::None | Self::Integers => i64::from(i32::from_le_bytes(value)).to_le_bytes(),
+            Self::Floats => f64::from(f32::from_le_bytes(value)).to_le_bytes(),
+        }
+    }
+
+    /// Plain values, widened.
+    pub(crate) fn apply(self, values: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::None => Cow::Borrowed(values),
+            Self::Integers | Self::Floats => {
+                Cow::Owned(values.as_chunks().0.iter().flat_map(|value| self.wide(*value)).collect())
+            }
+        }
     }
 }
 

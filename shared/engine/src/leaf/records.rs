@@ -1,10 +1,11 @@
 //! Chunks in encodings that pages are not read in here: decoded by Parquet's own reader, and told as plain pages.
 
 use super::dictionary::put_plain;
-use super::pages::{Column, LeafPage, Pages, Values};
-use super::{Damaged, LeafForm, ValueForm};
+use super::{ChunkBytes, Damaged, LeafForm, LeafPage, ValueForm, Values};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{AsBytes, DataType};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::ColumnDescPtr;
 
 /// Records that are decoded at a time.
 const RECORDS: usize = 8_192;
@@ -16,7 +17,7 @@ pub(super) struct Records {
 
 impl Records {
     /// The records of a chunk.
-    pub(super) fn new(column: Column, pages: Pages, _: LeafForm) -> Self {
+    pub(super) fn new(column: ColumnDescPtr, pages: SerializedPageReader<ChunkBytes>) -> Self {
         Self { reader: get_column_reader(column, Box::new(pages)) }
     }
 

@@ -7,6 +7,7 @@ use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::instant::Micros;
 use domain::plan::Counts;
 use domain::registry::IdentityGraph;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -96,12 +97,37 @@ fn filter() -> impl Strategy<Value = ProfileFilter> {
     })
 }
 
+/// Files as writers of many kinds lay them out.
+fn layout() -> impl Strategy<Value = Layout> {
+    let compressions = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::ZSTD(ZstdLevel::try_new(1).unwrap()),
+        Compression::ZSTD(ZstdLevel::try_new(3).unwrap()),
+    ];
+    let encodings = [None, None, Some(Encoding::DELTA_BYTE_ARRAY), Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)];
+    let dictionaries = [None, Some(1), Some(8), Some(1 << 20)];
+    (
+        1..6usize,
+        1..4usize,
+        select(dictionaries.to_vec()),
+        any::<bool>(),
+        select(compressions.to_vec()),
+        select(encodings.to_vec()),
+        any::<bool>(),
+    )
+        .prop_map(|(group_rows, page_rows, dictionary, second_version, compression, encoding, offset_index)| {
+            Layout { group_rows, page_rows, dictionary, second_version, compression, encoding, offset_index }
+        })
+}
+
 /// What a job exports of some files, in order of text, and what it counts.
-async fn exported_rows(job: &Job, files: &[Vec<Value>], group_rows: usize) -> (Vec<String>, Counts) {
+async fn exported_rows(job: &Job, files: &[Vec<Value>], layout: Option<Layout>) -> (Vec<String>, Counts) {
     let store = MemoryObjects::default();
     let mut inputs = Vec::new();
     for (i, rows) in files.iter().enumerate() {
-        let body = parquet(&batch(&arrow_schema(&source_schema()), rows), group_rows);
+        let rows = batch(&arrow_schema(&source_schema()), rows);
+        let body = layout.map_or_else(|| parquet(&rows, 1_000), |layout| laid_out(&rows, layout));
         inputs.push(put(&store, &format!("{i}"), body).await);
     }
     let (rows, outputs) = job.files(&store, inputs).await;
@@ -118,9 +144,10 @@ proptest! {
         files in vec(vec(row(), 0..14), 1..3),
         filter in filter(),
         paths in subsequence(PATHS.to_vec(), 0..6),
-        group_rows in 1..6usize,
+        layout in layout(),
         row_batch in 1..5usize,
         unique_profiles in any::<bool>(),
+        copied_bytes in select(&[0i64, 1 << 20]),
     ) {
         let mut next = 0..;
         let files: Vec<Vec<Value>> = files
@@ -131,7 +158,7 @@ proptest! {
             }).collect())
             .collect();
         let mut job = Job { filter, unique_profiles, projection: Projection::parse(&paths.join(",")), ..Job::default() };
-        job.settings.row_batch = row_batch;
+        (job.settings.row_batch, job.settings.copied_bytes) = (row_batch, copied_bytes);
         let all: Vec<Value> = files.iter().flat_map(|rows| canonical(rows)).collect();
         let (wanted, mut counts) = oracle::export(&all, &source_schema(), &job.projection.paths, &job.filter);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -139,7 +166,7 @@ proptest! {
             let store = MemoryObjects::default();
             let mut inputs = Vec::new();
             for (i, rows) in files.iter().enumerate() {
-                let body = parquet(&batch(&arrow_schema(&source_schema()), rows), group_rows);
+                let body = laid_out(&batch(&arrow_schema(&source_schema()), rows), layout);
                 inputs.push(put(&store, &format!("{i}"), body).await);
             }
             job.files(&store, inputs).await
@@ -154,7 +181,7 @@ proptest! {
         files in vec(vec((0..6u8, row()), 0..10), 1..4),
         filter in filter(),
         paths in subsequence(PATHS.to_vec(), 0..6),
-        group_rows in 1..6usize,
+        layout in layout(),
         row_batch in 1..5usize,
         merge_bytes in select(&[1u64, 500, 2_000]),
         pdg in any::<bool>(),
@@ -169,9 +196,9 @@ proptest! {
         let mut job = Job { filter, unique_profiles: false, projection: Projection::parse(&paths.join(",")), ..Job::default() };
         job.identity_graph = if pdg { IdentityGraph::Pdg } else { IdentityGraph::None };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let whole = runtime.block_on(exported_rows(&job, &files, 1_000));
+        let whole = runtime.block_on(exported_rows(&job, &files, None));
         (job.settings.row_batch, job.settings.merge_bytes) = (row_batch, merge_bytes);
-        prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, group_rows)), whole);
+        prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, Some(layout))), whole);
     }
 
     #[test]

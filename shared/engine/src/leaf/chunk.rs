@@ -1,0 +1,223 @@
+//! A column chunk, page by page.
+
+use super::dictionary::Entries;
+use super::pages::{LeafPage, PageView, data_page, dictionary};
+use super::records::Records;
+use super::{Damaged, LeafForm, Spans, ValueForm};
+use bytes::{Buf, Bytes};
+use parquet::basic::{Encoding, PageType};
+use parquet::column::page::PageReader;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The bytes of a column chunk, known by their positions in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkBytes {
+    /// Where in the file they start.
+    pub(crate) start: u64,
+    /// The bytes.
+    pub(crate) bytes: Bytes,
+}
+
+impl ChunkBytes {
+    fn from(&self, at: u64) -> ParquetResult<Bytes> {
+        let offset = at.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        let offset = offset.filter(|at| *at <= self.bytes.len());
+        offset.map(|at| self.bytes.slice(at..)).ok_or_else(|| ParquetError::EOF("outside of the column chunk".into()))
+    }
+}
+
+impl Length for ChunkBytes {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for ChunkBytes {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF("outside of the column chunk".into()));
+        }
+        Ok(bytes.slice(..length))
+    }
+}
+
+/// What a row has on a page.
+pub(crate) struct RowOfPage {
+    /// The row's levels.
+    pub(crate) levels: Range<usize>,
+    /// Its values.
+    pub(crate) values: Range<usize>,
+}
+
+/// A column chunk of a row group.
+pub(crate) struct LeafChunk {
+    source: Source,
+    form: LeafForm,
+    is_all_ids: bool,
+    /// The dictionary, as soon as its page was met.
+    pub(crate) dictionary: Option<Entries>,
+    /// The row that the next page starts with.
+    next_row: usize,
+    rows: usize,
+    /// Levels that the chunk still has.
+    levels_left: usize,
+}
+
+enum Source {
+    Pages(Box<SerializedPageReader<ChunkBytes>>),
+    /// Encodings that are not handled here, decoded by Parquet's own reader.
+    Records(Box<Records>),
+}
+
+impl LeafChunk {
+    /// A chunk of a row group of so many rows. Where pages start may be known from the file's index.
+    pub(crate) fn new(
+        bytes: ChunkBytes,
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+        locations: Option<Vec<PageLocation>>,
+    ) -> Result<Self, Damaged> {
+        let form = LeafForm::of(chunk.column_descr()).ok_or(Damaged)?;
+        let levels_left = usize::try_from(chunk.num_values()).map_err(|_| Damaged)?;
+        let handled = chunk.encodings().all(|e| is_handled(e, form.values));
+        let pages = || SerializedPageReader::new(Arc::new(bytes), chunk, rows, locations);
+        let pages = catch_unwind(AssertUnwindSafe(pages)).map_err(|_| Damaged)??;
+        let source = match handled {
+            true => Source::Pages(Box::new(pages)),
+            false => Source::Records(Box::new(Records::new(chunk.column_descr_ptr(), pages))),
+        };
+        Ok(Self { source, form, is_all_ids: is_all_ids(chunk), dictionary: None, next_row: 0, rows, levels_left })
+    }
+
+    /// Whether the footer says that every value is an entry of the dictionary.
+    pub(crate) fn is_all_ids(&self) -> bool {
+        self.is_all_ids
+    }
+
+    /// The form of the column.
+    pub(crate) fn form(&self) -> LeafForm {
+        self.form
+    }
+
+    /// The next data page and the number of its first row; pages whose rows are known not to be wanted are passed over. A
+    /// page may start with the rest of the row before.
+    pub(crate) fn next(&mut self, wanted: impl Fn(Range<usize>) -> bool) -> Result<Option<(usize, LeafPage)>, Damaged> {
+        // Parquet's reader may panic over damaged bytes; a chunk is not used again after an error.
+        let next = catch_unwind(AssertUnwindSafe(|| self.next_page(wanted))).map_err(|_| Damaged)??;
+        let Some(page) = next else {
+            return if self.next_row == self.rows { Ok(None) } else { Err(Damaged) };
+        };
+        self.levels_left = self.levels_left.checked_sub(page.levels).ok_or(Damaged)?;
+        let first_row = self.next_row;
+        self.next_row += match self.form.max_rep {
+            0 => page.levels,
+            _ if page.reps.is_empty() => page.levels,
+            _ => page.reps.iter().filter(|rep| **rep == 0).count(),
+        };
+        if self.next_row > self.rows || first_row == 0 && page.reps.first().is_some_and(|rep| *rep != 0) {
+            return Err(Damaged);
+        }
+        Ok(Some((first_row, page)))
+    }
+
+    /// Reads up to the dictionary, which comes first where there is one.
+    pub(crate) fn read_dictionary(&mut self) -> Result<Option<&Entries>, Damaged> {
+        let read = AssertUnwindSafe(|| -> Result<(), Damaged> {
+            if let Source::Pages(pages) = &mut self.source
+                && pages.peek_next_page()?.is_some_and(|page| page.is_dict)
+            {
+                let page = pages.get_next_page()?;
+                self.dictionary = page.map(|page| dictionary(&page, self.form)).transpose()?;
+            }
+            Ok(())
+        });
+        catch_unwind(read).map_err(|_| Damaged)??;
+        Ok(self.dictionary.as_ref())
+    }
+
+    /// Tells the levels and values that rows have, which are given by number in order; each row by its position in the
+    /// list. A row that goes on on another page is told again with the rest.
+    pub(crate) fn each_row(
+        &mut self,
+        rows: &[u32],
+        mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
+        let wanted = |page: Range<usize>| {
+            let from = rows.partition_point(|row| (*row as usize) < page.start);
+            rows.get(from).is_some_and(|row| (*row as usize) < page.end)
+        };
+        while let Some((first_row, page)) = self.next(wanted)? {
+            let spans = Spans::of(&page, first_row, self.form);
+            let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
+            let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
+            for (at, row) in (first..).zip(spans.runs(rows).flatten()) {
+                let levels = spans.level(row)..spans.level(row + 1);
+                let values = spans.value(row)..spans.value(row + 1);
+                tell(at, &view, RowOfPage { levels, values })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_page(&mut self, wanted: impl Fn(Range<usize>) -> bool) -> Result<Option<LeafPage>, Damaged> {
+        let pages = match &mut self.source {
+            Source::Pages(pages) => pages,
+            Source::Records(records) => return records.next(self.form),
+        };
+        while let Some(next) = pages.peek_next_page()? {
+            let flat = next.num_levels.filter(|_| self.form.max_rep == 0);
+            if let Some(rows) = next.num_rows.or(flat).filter(|_| !next.is_dict)
+                && rows > 0
+                && !wanted(self.next_row..self.next_row.saturating_add(rows))
+            {
+                pages.skip_next_page()?;
+                self.next_row = self.next_row.checked_add(rows).ok_or(Damaged)?;
+                continue;
+            }
+            let Some(page) = pages.get_next_page()? else { break };
+            if page.is_dictionary_page() {
+                self.dictionary = Some(dictionary(&page, self.form)?);
+            } else if page.num_values() as usize > self.levels_left {
+                return Err(Damaged);
+            } else if page.num_values() > 0 {
+                return data_page(&page, self.form, self.dictionary.as_ref()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn is_all_ids(chunk: &ColumnChunkMetaData) -> bool {
+    let ids = [Encoding::PLAIN_DICTIONARY, Encoding::RLE_DICTIONARY];
+    if let Some(of_data_pages) = chunk.page_encoding_stats_mask() {
+        return of_data_pages.is_only(Encoding::RLE_DICTIONARY) || of_data_pages.is_only(Encoding::PLAIN_DICTIONARY);
+    }
+    let stats = chunk.page_encoding_stats();
+    let mut of_data_pages =
+        stats.into_iter().flatten().filter(|page| page.page_type != PageType::DICTIONARY_PAGE).peekable();
+    of_data_pages.peek().is_some() && of_data_pages.all(|page| ids.contains(&page.encoding))
+}
+
+fn is_handled(encoding: Encoding, values: ValueForm) -> bool {
+    match encoding {
+        Encoding::PLAIN | Encoding::RLE | Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => true,
+        // As an encoding of levels; values are never kept so.
+        #[allow(deprecated)]
+        Encoding::BIT_PACKED => values != ValueForm::Bits,
+        _ => false,
+    }
+}
