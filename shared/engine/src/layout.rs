@@ -104,7 +104,7 @@ impl Layout {
         let finish = if merges { finish.collect::<Result<Vec<_>, _>>()? } else { Vec::new() };
         let export = Form::of_fragments(&export, sources, &kept)?;
         let fragments = Form::of_fragments(&merging, sources, &merged)?;
-        let (slots, schema) = slots(plan, &export, events.as_ref())?;
+        let (slots, schema) = slots(plan, sources, &export, events.as_ref())?;
         let finish_from = file_columns(&fragments.schema);
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(EngineError::Encode)?;
         let all_arrays: Vec<bool> = slots.iter().map(|slot| matches!(slot, Slot::Batch)).collect();
@@ -136,7 +136,12 @@ impl Layout {
 }
 
 /// The exported columns in the target's order, with batch and events among them.
-fn slots(plan: &Plan, export: &Form, events: Option<&EventLayout>) -> Result<(Vec<Slot>, SchemaRef), EngineError> {
+fn slots(
+    plan: &Plan,
+    sources: &[Source<'_>],
+    export: &Form,
+    events: Option<&EventLayout>,
+) -> Result<(Vec<Slot>, SchemaRef), EngineError> {
     let (mut slots, mut fields) = (Vec::new(), Vec::new());
     for field in &plan.target.schema.fields {
         match (&*field.name, events) {
@@ -150,7 +155,7 @@ fn slots(plan: &Plan, export: &Form, events: Option<&EventLayout>) -> Result<(Ve
             }
             (name, _) => {
                 if let Some((at, column)) = export.schema.column_with_name(name) {
-                    fields.push(Arc::new(column.clone()));
+                    fields.push(Arc::new(column.clone().with_nullable(!is_everywhere(plan, sources, name))));
                     slots.push(Slot::Column(at));
                 }
             }
@@ -173,6 +178,15 @@ fn fragment_fields(target: &[Field], sources: &[Source<'_>], plan: &Plan, projec
     });
     let fields: Vec<_> = fields.collect();
     shown(target, &fields.iter().map(Vec::as_slice).collect::<Vec<_>>(), &Selection::new(projection))
+}
+
+/// Whether every row of every source has a value in a column, and so every exported one: it is then written without levels,
+/// as the sources have it.
+fn is_everywhere(plan: &Plan, sources: &[Source<'_>], name: &str) -> bool {
+    let of_profiles = |source: &&Source<'_>| !source.holds_events() || plan.filter.empty_profiles;
+    let required = |field: &Field| field.required && matches!(field.kind, Kind::Primitive(_));
+    [PROFILE_ID, INGEST_TIME].contains(&name)
+        && sources.iter().filter(of_profiles).all(|source| source.exported(name).is_some_and(required))
 }
 
 /// Whether a source fills a field of profiles: events tell of no more than ids, times and identities.

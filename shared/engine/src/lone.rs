@@ -211,6 +211,9 @@ impl<'a> LoneRows<'a> {
         for (slot, made) in self.columns.iter().enumerate() {
             let Made::Decoded(at) = made else { continue };
             let column = self.form.column(*at, &rows).map_err(|_| input.unfit())?;
+            if !self.layout.schema.field(slot).is_nullable() && column.null_count() > 0 {
+                return Err(input.unfit());
+            }
             for (batch, mine) in &chosen.divided {
                 let mine = &mine[mine.partition_point(|row| row < least)..mine.partition_point(|row| row <= greatest)];
                 let column = match mine.len() == here.len() {

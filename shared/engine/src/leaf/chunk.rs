@@ -1,6 +1,7 @@
 //! A column chunk, page by page.
 
 use super::dictionary::Entries;
+use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
 use super::{Damaged, LeafForm, Spans, ValueForm};
@@ -126,7 +127,7 @@ impl LeafChunk {
         self.next_row += match self.form.max_rep {
             0 => page.levels,
             _ if page.reps.is_empty() => page.levels,
-            _ => page.reps.iter().filter(|rep| **rep == 0).count(),
+            _ => count_of(&page.reps, 0),
         };
         if self.next_row > self.rows || first_row == 0 && page.reps.first().is_some_and(|rep| *rep != 0) {
             return Err(Damaged);

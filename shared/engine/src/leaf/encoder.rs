@@ -61,6 +61,21 @@ impl From<ParquetError> for EncodeError {
     }
 }
 
+/// Rows of a page that follow one another.
+struct Run {
+    rows: Range<usize>,
+    levels: Range<usize>,
+    values: Range<usize>,
+}
+
+impl Run {
+    fn of(spans: &Spans, rows: Range<usize>) -> Self {
+        let levels = spans.level(rows.start)..spans.level(rows.end);
+        let values = spans.value(rows.start)..spans.value(rows.end);
+        Self { rows, levels, values }
+    }
+}
+
 struct ClosedPage {
     page: Page,
     uncompressed_bytes: usize,
@@ -124,26 +139,29 @@ impl LeafEncoder {
     ) -> std::result::Result<(), EncodeError> {
         let starts_a_row = page.reps.first().is_none_or(|rep| *rep == 0);
         self.open_for(&page.values, starts_a_row)?;
-        let mut plain_at = (0, 0);
-        for run in spans.runs(chosen) {
-            let levels = spans.level(run.start)..spans.level(run.end);
-            let values = spans.value(run.start)..spans.value(run.end);
-            self.push_levels(page, levels, raise);
-            // The rest of a row was counted with its start.
-            let rest = usize::from(run.start == 0 && !starts_a_row);
-            self.open.rows += run.len() - rest;
-            self.rows += (run.len() - rest) as u64;
-            match (&page.values, &mut self.open.values) {
-                (Values::Ids(ids), _) => self.push_ids(&ids[values], entries.ok_or(Damaged)?, widening)?,
-                (Values::Bits(bits), OpenValues::Bits(open)) => open.extend(&bits[values]),
-                (Values::Plain(bytes), OpenValues::Plain(open)) => {
-                    let form = if widening == Widening::None { self.form.values } else { ValueForm::Fixed(4) };
-                    let bytes = plain_range(form, bytes, values, &mut plain_at)?;
-                    self.texts.check_all(bytes)?;
-                    open.extend(&*widening.apply(bytes));
-                }
-                _ => return Err(Damaged.into()),
+        let runs: Vec<Run> = spans.runs(chosen).map(|rows| Run::of(spans, rows)).collect();
+        let Some(first) = runs.first() else { return Ok(()) };
+        // The rest of a row was counted with its start.
+        let rest = usize::from(first.rows.start == 0 && !starts_a_row);
+        let rows = runs.iter().map(|run| run.rows.len()).sum::<usize>() - rest;
+        self.open.rows += rows;
+        self.rows += rows as u64;
+        self.push_levels(page, &runs, raise)?;
+        match (&page.values, &mut self.open.values) {
+            (Values::Ids(ids), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
+            (Values::Bits(bits), OpenValues::Bits(open)) => {
+                runs.iter().for_each(|run| open.extend_from_slice(&bits[run.values.clone()]));
             }
+            (Values::Plain(bytes), OpenValues::Plain(open)) => {
+                let form = if widening == Widening::None { self.form.values } else { ValueForm::Fixed(4) };
+                let mut at = (0, 0);
+                for run in &runs {
+                    let bytes = plain_range(form, bytes, run.values.clone(), &mut at)?;
+                    self.texts.check_all(bytes)?;
+                    open.extend_from_slice(&widening.apply(bytes));
+                }
+            }
+            _ => return Err(Damaged.into()),
         }
         Ok(())
     }
@@ -192,47 +210,74 @@ impl LeafEncoder {
         Ok(())
     }
 
-    fn push_levels(&mut self, page: &LeafPage, levels: Range<usize>, raise: &Raise) {
-        self.levels += levels.len() as u64;
+    fn push_levels(&mut self, page: &LeafPage, runs: &[Run], raise: &Raise) -> std::result::Result<(), Damaged> {
+        let count: usize = runs.iter().map(|run| run.levels.len()).sum();
+        self.levels += count as u64;
         if self.form.max_rep > 0 {
+            let reps = &mut self.open.reps;
             match page.reps.is_empty() {
-                true => self.open.reps.resize(self.open.reps.len() + levels.len(), 0),
-                false => self.open.reps.extend(&page.reps[levels.clone()]),
+                true => reps.resize(reps.len() + count, 0),
+                false => runs.iter().for_each(|run| reps.extend_from_slice(&page.reps[run.levels.clone()])),
             }
         }
         if self.form.max_def > 0 {
             let defs = &mut self.open.defs;
-            match page.defs.is_empty() {
-                true => defs.resize(defs.len() + levels.len(), self.form.max_def),
-                false if raise.is_nothing() => defs.extend(&page.defs[levels]),
-                false => defs.extend(page.defs[levels].iter().map(|def| raise.of(*def))),
+            if page.defs.is_empty() {
+                defs.resize(defs.len() + count, self.form.max_def);
+                return Ok(());
             }
+            let before = defs.len();
+            runs.iter().for_each(|run| defs.extend_from_slice(&page.defs[run.levels.clone()]));
+            if !raise.is_nothing() {
+                defs[before..].iter_mut().for_each(|def| *def = raise.of(*def));
+            }
+            return Ok(());
         }
+        // A column that may not be null takes no null.
+        let values: usize = runs.iter().map(|run| run.values.len()).sum();
+        if values == count { Ok(()) } else { Err(Damaged) }
     }
 
-    fn push_ids(&mut self, ids: &[u32], entries: &Entries, widening: Widening) -> std::result::Result<(), EncodeError> {
+    fn push_ids(
+        &mut self,
+        ids: &[u32],
+        runs: &[Run],
+        entries: &Entries,
+        widening: Widening,
+    ) -> std::result::Result<(), EncodeError> {
         if self.ids.len() != entries.len() {
             self.ids = vec![UNKNOWN; entries.len()];
         }
-        let mut left = ids;
+        let mut wanted = runs.iter().flat_map(|run| &ids[run.values.clone()]);
+        let mut unplaced = None;
         if let OpenValues::Ids(open) = &mut self.open.values {
-            while let Some((id, rest)) = left.split_first() {
-                let known = &mut self.ids[*id as usize];
-                if *known == UNKNOWN {
-                    let entry = widening.apply(entries.get(*id));
-                    self.texts.check(&entry)?;
-                    let Some(new) = self.dictionary.id_of(&entry, DICTIONARY_BYTES) else { break };
-                    *known = new;
+            open.reserve(runs.iter().map(|run| run.values.len()).sum());
+            'runs: for (at, run) in runs.iter().enumerate() {
+                for (value, id) in run.values.clone().zip(&ids[run.values.clone()]) {
+                    let known = &mut self.ids[*id as usize];
+                    if *known == UNKNOWN {
+                        let entry = widening.apply(entries.get(*id));
+                        self.texts.check(&entry)?;
+                        let Some(new) = self.dictionary.id_of(&entry, DICTIONARY_BYTES) else {
+                            unplaced = Some((at, value));
+                            break 'runs;
+                        };
+                        *known = new;
+                    }
+                    open.push(*known);
                 }
-                open.push(*known);
-                left = rest;
             }
+            let Some((at, value)) = unplaced else { return Ok(()) };
+            let before: usize = runs[..at].iter().map(|run| run.values.len()).sum();
+            let placed = before + value - runs[at].values.start;
+            wanted.by_ref().take(placed).for_each(drop);
         }
-        if !left.is_empty() {
-            left.iter().try_for_each(|id| self.texts.check(entries.get(*id)))?;
-            let form = self.form.values;
-            let plain = self.make_plain();
-            left.iter().for_each(|id| put_plain(form, &widening.apply(entries.get(*id)), plain));
+        let form = self.form.values;
+        let texts = self.texts;
+        let plain = self.make_plain();
+        for id in wanted {
+            texts.check(entries.get(*id))?;
+            put_plain(form, &widening.apply(entries.get(*id)), plain);
         }
         Ok(())
     }

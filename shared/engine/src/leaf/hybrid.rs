@@ -11,6 +11,7 @@ pub(crate) trait Small: Copy + Eq {
 }
 
 impl Small for u8 {
+    #[inline]
     fn of(bits: u64) -> Self {
         bits as u8
     }
@@ -20,6 +21,7 @@ impl Small for u8 {
 }
 
 impl Small for u32 {
+    #[inline]
     fn of(bits: u64) -> Self {
         bits as u32
     }
@@ -83,15 +85,32 @@ pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut
     Ok(taken)
 }
 
+/// Adds packed values, eight at a time: a group takes as many bytes as a value takes bits.
 fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
-    let (mask, width) = ((1u64 << width) - 1, usize::from(width));
-    out.extend((0..count).map(|i| {
-        let bit = i * width;
-        T::of(word(packed, bit >> 3) >> (bit & 7) & mask)
-    }));
+    let (mask, width) = (u64::MAX >> (64 - u32::from(width)), usize::from(width));
+    out.reserve(count + 8);
+    let end = out.len() + count;
+    let mut group = [T::of(0); 8];
+    for at in (0..count.div_ceil(8)).map(|group| group * width) {
+        if width <= 8 {
+            let mut bits = word(packed, at);
+            for value in &mut group {
+                *value = T::of(bits & mask);
+                bits = bits.checked_shr(width as u32).unwrap_or(0);
+            }
+        } else {
+            for (i, value) in group.iter_mut().enumerate() {
+                let bit = i * width;
+                *value = T::of(word(packed, at + (bit >> 3)) >> (bit & 7) & mask);
+            }
+        }
+        out.extend_from_slice(&group);
+    }
+    out.truncate(end);
 }
 
 /// Eight bytes from a position on, with zeros behind the end.
+#[inline]
 fn word(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.first_chunk::<8>() {
@@ -108,6 +127,13 @@ fn run_value(bytes: &mut &[u8], width: u8) -> Result<u64, Damaged> {
     let (value, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8)).ok_or(Damaged)?;
     *bytes = rest;
     Ok(little_endian(value))
+}
+
+/// How often a level occurs.
+pub(crate) fn count_of(levels: &[u8], level: u8) -> usize {
+    // Sums of bytes, which do not overflow within a stretch.
+    let of_stretch = |stretch: &[u8]| usize::from(stretch.iter().map(|l| u8::from(*l == level)).sum::<u8>());
+    levels.chunks(255).map(of_stretch).sum()
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Damaged> {

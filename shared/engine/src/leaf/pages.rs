@@ -114,7 +114,7 @@ pub(super) fn data_page(page: &Page, form: LeafForm, dictionary: Option<&Entries
     };
     let count = match defs.is_empty() {
         true => levels,
-        false => defs.iter().filter(|def| **def == form.max_def).count(),
+        false => hybrid::count_of(&defs, form.max_def),
     };
     let values = values_of(values, encoding, count, form.values, dictionary)?;
     Ok(LeafPage { levels, reps, defs, count, values })
@@ -150,7 +150,8 @@ fn run_levels(bytes: &[u8], greatest: u8, count: usize, usual: u8) -> Result<Vec
 }
 
 fn checked(levels: Vec<u8>, greatest: u8) -> Result<Vec<u8>, Damaged> {
-    if levels.iter().fold(0, |most, level| most.max(*level)) > greatest { Err(Damaged) } else { Ok(levels) }
+    let is_beyond = levels.iter().fold(false, |beyond, level| beyond | (*level > greatest));
+    if is_beyond { Err(Damaged) } else { Ok(levels) }
 }
 
 fn values_of(
@@ -167,7 +168,7 @@ fn values_of(
             if count > 0 {
                 let (width, ids_bytes) = bytes.split_first().ok_or(Damaged)?;
                 hybrid::decode(ids_bytes, *width, count, &mut ids)?;
-                if ids.iter().fold(0, |most, id| most.max(*id)) as usize >= entries {
+                if ids.iter().fold(false, |beyond, id| beyond | (*id as usize >= entries)) {
                     return Err(Damaged);
                 }
             }

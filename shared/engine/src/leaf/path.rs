@@ -50,7 +50,8 @@ pub(crate) struct Raise {
 }
 
 impl Raise {
-    /// `None` where they do not nest in the same way, or the second one needs what the first may lack.
+    /// `None` where they do not nest in the same way, or the second one needs what the first may lack (but for columns at
+    /// the top, whose levels tell it).
     pub(crate) fn between(
         (from, from_leaf): (&SchemaDescriptor, usize),
         (to, to_leaf): (&SchemaDescriptor, usize),
@@ -59,6 +60,7 @@ impl Raise {
         if from_nodes.len() != to_nodes.len() {
             return None;
         }
+        let is_top_level = from_nodes.len() == 1;
         let (mut levels, mut raised) = (vec![0u8], 0u8);
         for pair in from_nodes.into_iter().zip(to_nodes) {
             match pair {
@@ -67,6 +69,8 @@ impl Raise {
                     raised += 1;
                     *levels.last_mut()? = raised;
                 }
+                // What the table promises is looked at where the values are moved.
+                (Repetition::OPTIONAL, Repetition::REQUIRED) if is_top_level => levels.push(raised),
                 (Repetition::OPTIONAL, Repetition::OPTIONAL) | (Repetition::REPEATED, Repetition::REPEATED) => {
                     raised += 1;
                     levels.push(raised);
@@ -169,6 +173,8 @@ mod tests {
         assert!(!raise.is_nothing());
         assert!(Raise::between((&to, 0), (&to, 0)).unwrap().is_nothing());
         assert_eq!(Raise::between((&to, 0), (&from, 0)), None, "what may be null is not required");
+        let (optional, required) = (schema("optional binary a;"), schema("required binary a;"));
+        assert_eq!(Raise::between((&optional, 0), (&required, 0)).unwrap().of(1), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where the rows of a page are.
 
+use super::hybrid::count_of;
 use super::{LeafForm, LeafPage};
 use std::ops::Range;
 
@@ -19,35 +20,51 @@ pub(crate) struct Spans {
 impl Spans {
     /// The rows of a page whose first new row has that number.
     pub(crate) fn of(page: &LeafPage, first_row: usize, form: LeafForm) -> Self {
+        let continues = page.reps.first().is_some_and(|rep| *rep != 0);
+        let rows = match page.reps.is_empty() {
+            true => page.levels,
+            false => count_of(&page.reps, 0) + usize::from(continues),
+        };
         let (mut levels, mut values) = (Vec::new(), Vec::new());
-        if page.reps.is_empty() {
-            if !page.defs.is_empty() {
+        // What is written where a row does not start is written over.
+        match (page.reps.is_empty(), page.defs.is_empty()) {
+            (true, true) => {}
+            (true, false) => {
+                values.reserve(rows + 1);
                 let mut before = 0;
-                values.reserve(page.levels + 1);
                 values.extend(page.defs.iter().map(|def| {
+                    let start = before;
                     before += u32::from(*def == form.max_def);
-                    before - u32::from(*def == form.max_def)
+                    start
                 }));
-                values.push(before);
             }
-            return Self { first_row, rows: page.levels, levels, values };
-        }
-        let continues = page.reps[0] != 0;
-        if page.defs.is_empty() {
-            levels.extend((0u32..).zip(&page.reps).filter(|(at, rep)| **rep == 0 || *at == 0).map(|(at, _)| at));
-        } else {
-            let mut before = 0;
-            for (at, (rep, def)) in (0u32..).zip(page.reps.iter().zip(&page.defs)) {
-                if *rep == 0 || at == 0 {
-                    levels.push(at);
-                    values.push(before);
+            (false, true) => {
+                levels.resize(rows + 1, 0);
+                let mut row = usize::from(continues);
+                for (at, rep) in (0u32..).zip(&page.reps) {
+                    levels[row] = at;
+                    row += usize::from(*rep == 0);
                 }
-                before += u32::from(*def == form.max_def);
             }
-            values.push(before);
+            (false, false) => {
+                levels.resize(rows + 1, 0);
+                values.resize(rows + 1, 0);
+                let (mut row, mut before) = (usize::from(continues), 0);
+                for (at, (rep, def)) in (0u32..).zip(page.reps.iter().zip(&page.defs)) {
+                    (levels[row], values[row]) = (at, before);
+                    row += usize::from(*rep == 0);
+                    before += u32::from(*def == form.max_def);
+                }
+            }
         }
-        let rows = levels.len();
-        levels.push(page.levels as u32);
+        if let Some(end) = levels.last_mut() {
+            *end = page.levels as u32;
+        }
+        match values.last_mut() {
+            Some(end) if !page.reps.is_empty() => *end = page.count as u32,
+            Some(_) => values.push(page.count as u32),
+            None => {}
+        }
         Self { first_row: first_row - usize::from(continues), rows, levels, values }
     }
 
