@@ -12,7 +12,7 @@ fn may_use(package: &str) -> Vec<&'static str> {
         "engine" | "lake" | "aws" | "edge" | "testkit" => vec!["domain"],
         "export_worker" => vec!["aws", "domain", "edge", "engine", "lake"],
         "admin" => vec!["aws", "domain", "lake"],
-        "local" => [&["admin", "aws", "bench", "domain", "edge"], &FUNCTIONS[..]].concat(),
+        "local" => [&["admin", "aws", "domain", "edge"], &FUNCTIONS[..]].concat(),
         function if FUNCTIONS.contains(&function) => vec!["aws", "domain", "edge"],
         "tests" => vec!["local"],
         "bench" => vec!["domain", "engine"],

@@ -1,7 +1,7 @@
 """An export by Polars, on its streaming engine.
 
-Forms of the membership filter that were tried: `map.get` (below), the same behind `map.contains_key`, and a semi join on the
-profile's id, which cost a tenth more.
+Forms of the membership filter that were tried: `map.get` (below), the same behind `map.contains_key`, and a semi join
+on the profile's id; both cost more.
 """
 
 import os
@@ -69,8 +69,8 @@ def batches():
 
 
 def merged():
-    """Two tables in which a profile stands once each. Memberships stand in the first alone, so that the filter goes before
-    the join."""
+    """Two tables in which a profile stands once each. Memberships stand in the first alone, so that the filter goes
+    before the join."""
     crm = scan("crm").select(pl.col("profileId"), pl.exclude("profileId").name.prefix("crm_"))
     rows = members().join(crm, on="profileId", how="left")
     newer = (pl.col("crm_ingestTime") > pl.col("ingestTime")).fill_null(False)
@@ -79,7 +79,8 @@ def merged():
         ours, theirs = pl.col(column), pl.col(f"crm_{column}")
         for step in path:
             ours, theirs = ours.struct.field(step), theirs.struct.field(step)
-        return pl.when(newer).then(pl.coalesce(theirs, ours)).otherwise(pl.coalesce(ours, theirs)).alias((column, *path)[-1])
+        value = pl.when(newer).then(pl.coalesce(theirs, ours)).otherwise(pl.coalesce(ours, theirs))
+        return value.alias((column, *path)[-1])
 
     def struct(column, *fields):
         present = pl.col(column).is_not_null() | pl.col(f"crm_{column}").is_not_null()
@@ -118,7 +119,8 @@ def united_identities(rows, newer):
         for own, (column, rank) in zip([pl.col("entry")] * 2, tables)
     ]
     first = pl.concat(each).with_columns(pl.col("identity").struct.field("id").alias("id"))
-    first = first.sort("profileId", "key", "rank", maintain_order=True).unique(["profileId", "key", "id"], keep="first", maintain_order=True)
+    first = first.sort("profileId", "key", "rank", maintain_order=True)
+    first = first.unique(["profileId", "key", "id"], keep="first", maintain_order=True)
     lists = first.group_by("profileId", "key", maintain_order=True).agg(pl.col("identity").alias("value"))
     maps = lists.group_by("profileId").agg(pl.struct("key", "value").alias("united"))
     return maps.with_columns(pl.col("united").cast(pl.Map(pl.String, pl.List(IDENTITY))))
@@ -132,7 +134,8 @@ def with_events():
 
 
 def export():
-    query = batches if TASK["segmentPerBatch"] else merged if TASK["crm"] else with_events if TASK["events"] else one_table
+    kinds = [(batches, "segmentPerBatch"), (merged, "crm"), (with_events, "events")]
+    query = next((kind for kind, asked in kinds if TASK[asked]), one_table)
     out = os.path.join(TASK["out"], "part.parquet")
     if TASK["segmentPerBatch"]:
         out = pl.PartitionBy(TASK["out"], key="batchId", include_key=True)

@@ -47,8 +47,8 @@ def batches():
 
 
 def merged():
-    """Two tables in which a profile stands once each. Memberships stand in the first alone, so that the filter goes before
-    the join."""
+    """Two tables in which a profile stands once each. Memberships stand in the first alone, so that the filter goes
+    before the join."""
     newer = "c.ingestTime > p.ingestTime"
 
     def latest(leaf):
@@ -56,7 +56,8 @@ def merged():
 
     def struct(column, **fields):
         pairs = ", ".join(f"'{name}', {value}" for name, value in fields.items())
-        return f"CASE WHEN p.{column} IS NOT NULL OR c.{column} IS NOT NULL THEN named_struct({pairs}) END AS {column}"
+        present = f"p.{column} IS NOT NULL OR c.{column} IS NOT NULL"
+        return f"CASE WHEN {present} THEN named_struct({pairs}) END AS {column}"
 
     first = f"CASE WHEN {newer} THEN c.identityMap ELSE p.identityMap END"
     second = f"CASE WHEN {newer} THEN p.identityMap ELSE c.identityMap END"
@@ -71,7 +72,8 @@ def merged():
             greatest(p.ingestTime, c.ingestTime) AS ingestTime,
             {struct("person", name=name, birthDate="p.person.birthDate", gender="p.person.gender")},
             {struct("personalEmail", address=latest("personalEmail.address"))},
-            {struct("loyalty", tier=latest("loyalty.tier"), points=latest("loyalty.points"), joined="p.loyalty.joined")},
+            {struct("loyalty", tier=latest("loyalty.tier"), points=latest("loyalty.points"),
+                    joined="p.loyalty.joined")},
             c.account, {batch_id()}
         FROM {members()} p LEFT JOIN crm c ON p.profileId = c.profileId"""
 
@@ -80,14 +82,16 @@ def with_events():
     event = "struct(timestamp, profileId, identityMap, ingestTime, eventType, commerce, productListItems)"
     # A map cannot be ordered, so that whole events cannot be sorted by themselves.
     earlier = "(a, b) -> CASE WHEN a.timestamp < b.timestamp THEN -1 WHEN a.timestamp > b.timestamp THEN 1 ELSE 0 END"
-    lists = f"SELECT profileId, array_sort(collect_list({event}), {earlier}) AS timeSeriesEvents FROM events GROUP BY profileId"
+    sorted_events = f"array_sort(collect_list({event}), {earlier}) AS timeSeriesEvents"
+    lists = f"SELECT profileId, {sorted_events} FROM events GROUP BY profileId"
     return f"""
         SELECT p.*, coalesce(e.timeSeriesEvents, array()) AS timeSeriesEvents, {batch_id()}
         FROM {members()} p LEFT JOIN ({lists}) e ON p.profileId = e.profileId"""
 
 
 def export():
-    query = batches if TASK["segmentPerBatch"] else merged if TASK["crm"] else with_events if TASK["events"] else one_table
+    kinds = [(batches, "segmentPerBatch"), (merged, "crm"), (with_events, "events")]
+    query = next((kind for kind, asked in kinds if TASK[asked]), one_table)
     writer = spark.sql(query()).write.mode("append").option("compression", "zstd")
     writer = writer.partitionBy("batchId") if TASK["segmentPerBatch"] else writer
     writer.parquet(TASK["out"])

@@ -11,6 +11,7 @@ const GAP: f64 = 16.0;
 const TOP: f64 = 56.0;
 /// Bars end here, their label tells how far they would go.
 const MOST: f64 = 10.0;
+const FONT: &str = r#"font-family="system-ui, sans-serif" font-size="12""#;
 const COLOURS: [&str; 5] = ["#1b6ca8", "#e0a100", "#f2cf66", "#7a5195", "#d1495b"];
 
 /// The picture, as SVG.
@@ -29,13 +30,11 @@ pub fn ratios(entries: &[Entry]) -> String {
         y += BAR + 2.0;
     }
     let ours = LEFT + WIDTH / longest;
-    let line = format!(
-        r##"<line x1="{ours:.1}" x2="{ours:.1}" y1="{}" y2="{y:.1}" stroke="#888" stroke-dasharray="3 3"/>"##,
-        TOP - 6.0
-    );
+    let (from, stroke) = (TOP - 6.0, r##"stroke="#888" stroke-dasharray="3 3""##);
+    let line = format!(r#"<line x1="{ours:.1}" x2="{ours:.1}" y1="{from}" y2="{y:.1}" {stroke}/>"#);
     let (width, height) = (LEFT + WIDTH + 70.0, y + 16.0);
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0}" font-family="system-ui, sans-serif" font-size="12">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0}" {FONT}>
 <title>CPU seconds as multiples of ours</title>
 <rect width="100%" height="100%" fill="white"/>
 <g fill="#222">

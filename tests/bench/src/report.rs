@@ -14,6 +14,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const HEADING: &str = "# Performance
+
+What an export costs with this engine, and what the same export costs with others on the same Parquet files.
+Made by `cargo run --release -p bench -- run --publish`; what is compared is in `tests/bench`.
+
+![CPU seconds as multiples of ours](ratios.svg)
+";
+
 const HEADS: [&str; 9] = ["case", "contestant", "CPU s", "× ours", "wall s", "× ours", "rows", "output MB", "peak MB"];
 
 /// What a run found, and under which circumstances.
@@ -137,39 +145,7 @@ impl Report {
 
     /// The page of the documentation.
     fn page(&self) -> String {
-        let mut page = String::from("# Performance\n\n");
-        let _ = writeln!(
-            page,
-            "What an export costs with this engine, and what the same export costs on the same Parquet files with others."
-        );
-        let _ = writeln!(
-            page,
-            "Made by `cargo run --release -p bench -- run --publish`; what is compared is in `tests/bench`.\n"
-        );
-        let _ = writeln!(page, "![CPU seconds as multiples of ours](ratios.svg)\n");
-        let _ = writeln!(
-            page,
-            "* {}: {}; {} rounds, medians. Load before the first: {}.",
-            self.date, self.machine, self.rounds, self.load
-        );
-        let _ = writeln!(
-            page,
-            "* {}.",
-            self.versions.iter().map(|it| it.replace("==", " ")).collect::<Vec<_>>().join(", ")
-        );
-        let tables = self.table_bytes.iter().map(|(name, bytes)| format!("{name} {:.0} MB", *bytes as f64 / 1e6));
-        let tables = tables.collect::<Vec<_>>().join(", ");
-        let _ =
-            writeln!(page, "* {} profiles (seed {}) in 16 buckets: {tables}.", self.store.profiles, self.store.seed);
-        let _ = writeln!(
-            page,
-            "* CPU is user and system time of all threads around the export alone: starting up is not counted, for anybody."
-        );
-        let _ = writeln!(page, "* All write ZSTD level 1. The files are in the page cache for everybody.");
-        let _ = writeln!(
-            page,
-            "* Everybody exported the same: the numbers of rows agree, and the hashes of profile ids, identities and events.\n"
-        );
+        let mut page = format!("{HEADING}\n{}\n", self.circumstances());
         for case in CASES.iter().filter(|case| self.entries.iter().any(|entry| entry.case == case.name)) {
             self.section(case, &mut page);
         }
@@ -177,6 +153,29 @@ impl Report {
             let _ = writeln!(page, "* {line}");
         }
         page
+    }
+
+    fn circumstances(&self) -> String {
+        let Self { date, machine, rounds, load, .. } = self;
+        let versions: Vec<_> = self.versions.iter().map(|version| version.replace("==", " ")).collect();
+        let megabytes = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
+        let tables: Vec<_> =
+            self.table_bytes.iter().map(|(name, bytes)| format!("{name} {}", megabytes(*bytes))).collect();
+        let lines = [
+            format!("{date}: {machine}; {rounds} rounds, medians. Load before the first: {load}."),
+            format!("{}.", versions.join(", ")),
+            format!(
+                "{} profiles (seed {}) in 16 buckets: {}.",
+                self.store.profiles,
+                self.store.seed,
+                tables.join(", ")
+            ),
+            "CPU is user and system time of all threads around the export alone: starting up is not counted."
+                .to_owned(),
+            "All write ZSTD level 1. The files are in the page cache for everybody.".to_owned(),
+            "Everybody exported the same: rows agree, and the hashes of profile ids, identities and events.".to_owned(),
+        ];
+        lines.iter().map(|line| format!("* {line}\n")).collect()
     }
 
     fn section(&self, case: &Case, page: &mut String) {
