@@ -7,6 +7,7 @@ use crate::input::InputFile;
 use crate::lone::LoneRows;
 use crate::membership::{BoundMemberships, micros};
 use crate::part::{Part, Progress, Step, Tally};
+use crate::row_group::RowGroup;
 use crate::source::Source;
 use crate::tree::{FileColumn, FileKind, find};
 use arrow_array::{Array, StructArray};
@@ -29,11 +30,12 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
         let judge = Judge::bind(part, source, &input, part.deletes.of(file, &input))?;
         let rows = LoneRows::bind(part, file.source, &input)?;
         let all: u64 = input.groups.iter().map(|&group| input.rows(group)).sum();
-        let mut read = 0;
+        let (mut read, again) = (0, rows.leaves());
         for &group in &input.groups {
-            let (chosen, targets) = judge.choose(part, &input, group, tally).await?;
+            let mut of_group = RowGroup::new(&input, group, &again);
+            let (chosen, targets) = judge.choose(part, &mut of_group, tally).await?;
             if !chosen.is_empty() {
-                rows.write(&input, group, chosen, targets, batches, tally).await?;
+                rows.write(&mut of_group, chosen, targets, batches, tally).await?;
             }
             read += input.rows(group);
             tally.report(thousandths(before, weight) + thousandths(file.weight(), weight) * read / all.max(1))?;
@@ -77,10 +79,10 @@ impl<'a> Judge<'a> {
     async fn choose<O: ReadObjects>(
         &self,
         part: &Part<'_, O>,
-        input: &InputFile<O>,
-        group: usize,
+        of_group: &mut RowGroup<'_, O>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(Vec<u32>, Targets), EngineError> {
+        let (input, group) = (of_group.input, of_group.number);
         let mut targets = Targets::none(part.task.plan.segment_per_batch);
         let mut chosen = Vec::new();
         let all = u32::try_from(input.rows(group)).map_err(|_| input.error("a row group has too many rows"))?;
@@ -92,7 +94,7 @@ impl<'a> Judge<'a> {
             chosen.extend((0..all).filter(|row| eligible.as_ref().is_none_or(|eligible| eligible[*row as usize])));
             return Ok((chosen, targets));
         };
-        let members = memberships.find(input, group, |_, _| true).await?;
+        let members = memberships.find(of_group, |_, _| true).await?;
         tally.report(0)?;
         if members.found.is_empty() {
             return Ok((chosen, targets));

@@ -4,6 +4,7 @@ use crate::error::EngineError;
 use crate::input::InputFile;
 use crate::leaf::{Damaged, LeafChunk, def_of};
 use crate::project::strings;
+use crate::row_group::RowGroup;
 use crate::tree::{FileColumn, FileKind, find};
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
@@ -78,18 +79,21 @@ impl BoundIdentities {
     /// looked at.
     pub(crate) async fn judge<O: ReadObjects>(
         &self,
-        input: &InputFile<O>,
-        group: usize,
+        group: &mut RowGroup<'_, O>,
         rows: &[u32],
         copies: impl Fn(usize) -> u64,
         counts: &mut Counts,
     ) -> Result<Vec<bool>, EngineError> {
-        let smallest = self.identities.iter().min_by_key(|(leaf, _)| input.chunk(group, *leaf).compressed_size());
+        let input = group.input;
+        let smallest =
+            self.identities.iter().min_by_key(|(leaf, _)| input.chunk(group.number, *leaf).compressed_size());
         let Some((leaf, there)) = smallest else { return Ok(vec![true; rows.len()]) };
-        let mut chunks = input.chunks(group, &[self.namespaces, *leaf]).await?.into_iter();
-        let (Some(keys), Some(identities)) = (chunks.next(), chunks.next()) else { return Err(input.damage()) };
-        let namespaces = Namespaces::read(keys, rows).map_err(|_| input.damage())?;
-        let (totals, held) = namespaces.identities(identities, rows, *there).map_err(|_| input.damage())?;
+        let chunks = group.chunks(&[self.namespaces, *leaf]).await?;
+        let [mut keys, mut identities] = <[LeafChunk; 2]>::try_from(chunks).map_err(|_| input.damage())?;
+        let namespaces = Namespaces::read(&mut keys, rows).map_err(|_| input.damage())?;
+        let (totals, held) = namespaces.identities(&mut identities, rows, *there).map_err(|_| input.damage())?;
+        group.keep(self.namespaces, keys);
+        group.keep(*leaf, identities);
         let mut of_names = vec![0; namespaces.names.len()];
         let fits: Vec<bool> = totals.iter().map(|total| *total as usize <= MAX_IDENTITIES).collect();
         for (row, fits) in fits.iter().enumerate() {
@@ -114,7 +118,7 @@ impl BoundIdentities {
 }
 
 impl Namespaces {
-    fn read(mut keys: LeafChunk, rows: &[u32]) -> Result<Self, Damaged> {
+    fn read(keys: &mut LeafChunk, rows: &[u32]) -> Result<Self, Damaged> {
         let mut read = Self { ends: vec![0; rows.len()], ..Self::default() };
         // The names of the dictionary's entries, by id.
         let mut known: Vec<Option<u32>> = Vec::new();
@@ -154,7 +158,7 @@ impl Namespaces {
     }
 
     /// How many identities each row has, and which entries have any.
-    fn identities(&self, mut chunk: LeafChunk, rows: &[u32], there: u8) -> Result<(Vec<u32>, Vec<bool>), Damaged> {
+    fn identities(&self, chunk: &mut LeafChunk, rows: &[u32], there: u8) -> Result<(Vec<u32>, Vec<bool>), Damaged> {
         let (mut totals, mut held) = (vec![0; rows.len()], vec![false; self.of_entries.len()]);
         // The row that is open, and its entries so far.
         let mut open = (usize::MAX, 0);

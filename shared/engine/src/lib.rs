@@ -22,6 +22,7 @@ mod moved;
 mod part;
 mod project;
 mod ranges;
+mod row_group;
 mod selection;
 mod shape;
 mod source;

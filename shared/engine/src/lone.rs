@@ -8,9 +8,10 @@ use crate::error::EngineError;
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
-use crate::leaf::{ChunkBytes, Spans};
+use crate::leaf::{LeafChunk, Spans};
 use crate::moved::{MovedLeaf, moved};
 use crate::part::{Part, Progress, Settings, Step, Tally};
+use crate::row_group::RowGroup;
 use crate::writer::{Sink, leaves_of_columns, zstd_level};
 use arrow_array::{Array, StructArray, UInt32Array};
 use arrow_select::take::take;
@@ -19,6 +20,7 @@ use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_writer::compute_leaves;
+use std::collections::BTreeSet;
 
 /// Stored bytes of leaf columns that are fetched at a time.
 const FETCHED_BYTES: u64 = 32 << 20;
@@ -83,18 +85,18 @@ impl<'a> LoneRows<'a> {
     /// Exports rows of a row group, given by number in order, but for those with too many identities.
     pub(crate) async fn write<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &self,
-        input: &InputFile<O>,
-        group: usize,
+        group: &mut RowGroup<'_, O>,
         rows: Vec<u32>,
         targets: Targets,
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), EngineError> {
+        let input = group.input;
         let (rows, targets) = match &self.identities {
             None => (rows, targets),
             Some(identities) => {
                 let copies = |at: usize| targets.of(at).len() as u64;
-                let fits = identities.judge(input, group, &rows, copies, &mut tally.counts).await?;
+                let fits = identities.judge(group, &rows, copies, &mut tally.counts).await?;
                 match fits.iter().all(|fits| *fits) {
                     true => (rows, targets),
                     false => {
@@ -108,23 +110,23 @@ impl<'a> LoneRows<'a> {
             return Ok(());
         }
         tally.report(0)?;
-        self.check_ids(input, group, &rows).await?;
-        let is_whole = matches!(targets, Targets::TheOne) && rows.len() as u64 == input.rows(group);
-        if is_whole && self.may_be_copied(input, group) {
-            self.copy(input, group, batches).await?;
+        self.check_ids(input, group.number, &rows).await?;
+        let is_whole = matches!(targets, Targets::TheOne) && rows.len() as u64 == input.rows(group.number);
+        if is_whole && self.may_be_copied(input, group.number) {
+            self.copy(input, group.number, batches).await?;
         } else {
             let divided = batches.divide(&rows, &targets);
             let bounds = vec![Bounds::default(); divided.len()];
             let mut chosen = Chosen { rows, divided, bounds };
-            self.decode(input, group, &chosen, batches, tally).await?;
-            self.move_leaves(input, group, &mut chosen, batches, tally).await?;
+            self.decode(input, group.number, &chosen, batches, tally).await?;
+            self.move_leaves(group, &mut chosen, batches, tally).await?;
             for ((batch, rows), bounds) in chosen.divided.iter().zip(&chosen.bounds) {
                 tally.counts.rows += rows.len() as u64;
                 batches.writer(*batch).await?.added(rows.len(), bounds).await?;
             }
             return batches.make_room().await;
         }
-        tally.counts.rows += input.rows(group);
+        tally.counts.rows += input.rows(group.number);
         Ok(())
     }
 
@@ -238,30 +240,41 @@ impl<'a> LoneRows<'a> {
     /// Adds the columns that are moved as they are stored.
     async fn move_leaves<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &self,
-        input: &InputFile<O>,
-        group: usize,
+        group: &mut RowGroup<'_, O>,
         chosen: &mut Chosen,
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), EngineError> {
-        let leaves: Vec<_> = self.moved().collect();
-        let stored = |leaf: &MovedLeaf| input.chunk(group, leaf.leaf).byte_range().1;
+        let (input, number) = (group.input, group.number);
+        let (kept, leaves): (Vec<_>, Vec<_>) = self.moved().partition(|(_, _, leaf)| group.has(leaf.leaf));
+        for at in kept {
+            if let Some(chunk) = group.take(at.2.leaf) {
+                self.move_leaf(input, (at, chunk), chosen, batches).await?;
+                tally.report(0)?;
+            }
+        }
         let mut left = leaves.as_slice();
         while !left.is_empty() {
             let mut bytes = 0;
             let fits = |(_, _, leaf): &&(usize, usize, &MovedLeaf)| {
-                bytes += stored(leaf);
+                bytes += input.chunk(number, leaf.leaf).byte_range().1;
                 bytes <= FETCHED_BYTES
             };
             let here;
             (here, left) = left.split_at(left.iter().take_while(fits).count().max(1));
             let numbers: Vec<usize> = here.iter().map(|(_, _, leaf)| leaf.leaf).collect();
-            for (at, bytes) in here.iter().zip(input.chunk_bytes(group, &numbers).await?) {
-                self.move_leaf(input, group, (*at, bytes), chosen, batches).await?;
+            for (at, bytes) in here.iter().zip(input.chunk_bytes(number, &numbers).await?) {
+                let chunk = input.open_chunk(number, at.2.leaf, bytes)?;
+                self.move_leaf(input, (*at, chunk), chosen, batches).await?;
                 tally.report(0)?;
             }
         }
         Ok(())
+    }
+
+    /// The numbers of the moved leaves.
+    pub(crate) fn leaves(&self) -> BTreeSet<usize> {
+        self.moved().map(|(_, _, leaf)| leaf.leaf).collect()
     }
 
     /// The moved leaves, each with its column and its position in that.
@@ -275,13 +288,11 @@ impl<'a> LoneRows<'a> {
     async fn move_leaf<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &self,
         input: &InputFile<O>,
-        group: usize,
-        ((slot, at, leaf), bytes): ((usize, usize, &MovedLeaf), ChunkBytes),
+        ((slot, at, leaf), mut chunk): ((usize, usize, &MovedLeaf), LeafChunk),
         chosen: &mut Chosen,
         batches: &mut Batches<'_, O, F>,
     ) -> Result<(), EngineError> {
         let is_id = self.layout.schema.field(slot).name() == PROFILE_ID;
-        let mut chunk = input.open_chunk(group, leaf.leaf, bytes)?;
         let mut encoders = Vec::with_capacity(chosen.divided.len());
         for (batch, _) in &chosen.divided {
             let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;

@@ -76,12 +76,26 @@ pub(crate) struct LeafChunk {
     rows: usize,
     /// Levels that the chunk still has.
     levels_left: usize,
+    /// The pages that were read, if they are to be kept.
+    kept: Option<Vec<KeptPage>>,
 }
+
+#[derive(Clone)]
+struct KeptPage {
+    first_row: usize,
+    end_row: usize,
+    page: Arc<LeafPage>,
+}
+
+/// Bytes of pages beyond which those of a chunk are not kept.
+const KEPT_BYTES: usize = 32 << 20;
 
 enum Source {
     Pages(Box<SerializedPageReader<ChunkBytes>>),
     /// Encodings that are not handled here, decoded by Parquet's own reader.
     Records(Box<Records>),
+    /// Pages that were kept.
+    Kept(std::vec::IntoIter<KeptPage>),
 }
 
 impl LeafChunk {
@@ -101,7 +115,16 @@ impl LeafChunk {
             true => Source::Pages(Box::new(pages)),
             false => Source::Records(Box::new(Records::new(chunk.column_descr_ptr(), pages))),
         };
-        Ok(Self { source, form, is_all_ids: is_all_ids(chunk), dictionary: None, next_row: 0, rows, levels_left })
+        Ok(Self {
+            source,
+            form,
+            is_all_ids: is_all_ids(chunk),
+            dictionary: None,
+            next_row: 0,
+            rows,
+            levels_left,
+            kept: None,
+        })
     }
 
     /// Whether the footer says that every value is an entry of the dictionary.
@@ -116,7 +139,15 @@ impl LeafChunk {
 
     /// The next data page and the number of its first row; pages whose rows are known not to be wanted are passed over. A
     /// page may start with the rest of the row before.
-    pub(crate) fn next(&mut self, wanted: impl Fn(Range<usize>) -> bool) -> Result<Option<(usize, LeafPage)>, Damaged> {
+    pub(crate) fn next(
+        &mut self,
+        wanted: impl Fn(Range<usize>) -> bool,
+    ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
+        if let Source::Kept(pages) = &mut self.source {
+            // The rest of a row goes with the row.
+            let mut here = pages.filter(|page| wanted(page.first_row.saturating_sub(page.continues())..page.end_row));
+            return Ok(here.next().map(|page| (page.first_row, page.page)));
+        }
         // Parquet's reader may panic over damaged bytes; a chunk is not used again after an error.
         let next = catch_unwind(AssertUnwindSafe(|| self.next_page(wanted))).map_err(|_| Damaged)??;
         let Some(page) = next else {
@@ -132,7 +163,42 @@ impl LeafChunk {
         if self.next_row > self.rows || first_row == 0 && page.reps.first().is_some_and(|rep| *rep != 0) {
             return Err(Damaged);
         }
+        let page = Arc::new(page);
+        if let Some(kept) = &mut self.kept {
+            kept.push(KeptPage { first_row, end_row: self.next_row, page: page.clone() });
+            if kept.iter().map(|kept| kept.page.memory()).sum::<usize>() > KEPT_BYTES {
+                self.kept = None;
+            }
+        }
         Ok(Some((first_row, page)))
+    }
+
+    /// From now on keeps the pages that are read.
+    pub(crate) fn keep_pages(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// Keeps no pages after all.
+    pub(crate) fn forget_pages(&mut self) {
+        self.kept = None;
+    }
+
+    /// The chunk anew, of the pages that were kept; `None` where none were, or they were too large.
+    pub(crate) fn rewound(self) -> Option<Self> {
+        let kept = self.kept?;
+        Some(Self { source: Source::Kept(kept.into_iter()), kept: None, ..self })
+    }
+
+    /// Reads on until the last row that was read is whole, if pages are kept.
+    pub(crate) fn finish_row(&mut self) -> Result<(), Damaged> {
+        while self.kept.is_some()
+            && let Some((_, page)) = self.next(|_| false)?
+        {
+            if page.reps.first().is_none_or(|rep| *rep == 0) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Reads up to the dictionary, which comes first where there is one.
@@ -178,6 +244,7 @@ impl LeafChunk {
         let pages = match &mut self.source {
             Source::Pages(pages) => pages,
             Source::Records(records) => return records.next(self.form),
+            Source::Kept(_) => return Ok(None),
         };
         while let Some(next) = pages.peek_next_page()? {
             let flat = next.num_levels.filter(|_| self.form.max_rep == 0);
@@ -199,6 +266,13 @@ impl LeafChunk {
             }
         }
         Ok(None)
+    }
+}
+
+impl KeptPage {
+    /// How many rows that were begun on another page it goes on with.
+    fn continues(&self) -> usize {
+        usize::from(self.page.reps.first().is_some_and(|rep| *rep != 0))
     }
 }
 

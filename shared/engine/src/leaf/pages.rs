@@ -193,6 +193,16 @@ fn values_of(
 }
 
 impl LeafPage {
+    /// Bytes that it takes in memory.
+    pub(super) fn memory(&self) -> usize {
+        let values = match &self.values {
+            Values::Ids(ids) => ids.capacity() * 4,
+            Values::Plain(bytes) => bytes.len(),
+            Values::Bits(bits) => bits.capacity(),
+        };
+        self.reps.capacity() + self.defs.capacity() + values
+    }
+
     /// Repetition levels, whether they are all 0 or not.
     pub(crate) fn repetitions(&self) -> Cow<'_, [u8]> {
         if self.reps.is_empty() { Cow::Owned(vec![0; self.levels]) } else { Cow::Borrowed(&self.reps) }

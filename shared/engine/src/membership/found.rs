@@ -3,8 +3,8 @@
 
 use super::{Asked, BoundMemberships, Statuses, Wanted};
 use crate::error::EngineError;
-use crate::input::InputFile;
 use crate::leaf::{Damaged, LeafChunk, LeafPage, PageView, Spans, Values};
+use crate::row_group::RowGroup;
 use domain::filter::MembershipStatus;
 use domain::instant::Micros;
 use domain::ports::objects::ReadObjects;
@@ -56,18 +56,15 @@ impl BoundMemberships<'_> {
     /// Finds the wanted memberships of a row group. Times are read of those that `is_timed` picks.
     pub(crate) async fn find<O: ReadObjects>(
         &self,
-        input: &InputFile<O>,
-        group: usize,
+        group: &mut RowGroup<'_, O>,
         is_timed: impl Fn(&Members, &Found) -> bool,
     ) -> Result<Members, EngineError> {
         let mut members = Members::default();
+        let input = group.input;
         let damaged = |_: Damaged| input.damage();
-        let [namespaces, segments, statuses] = self.texts;
-        let mut chunks = input.chunks(group, &[namespaces, segments, statuses]).await?.into_iter();
-        let (Some(namespaces), Some(segments), Some(statuses)) = (chunks.next(), chunks.next(), chunks.next()) else {
-            return Ok(members);
-        };
-        let places = places(segments, self.wanted).map_err(damaged)?;
+        let chunks = <[LeafChunk; 3]>::try_from(group.chunks(&self.texts).await?).map_err(|_| input.damage())?;
+        let [mut namespaces, mut segments, mut statuses] = chunks;
+        let places = places(&mut segments, self.wanted).map_err(damaged)?;
         if places.is_empty() {
             return Ok(members);
         }
@@ -80,7 +77,7 @@ impl BoundMemberships<'_> {
             status: Statuses::default(),
             time: None,
         }));
-        read_namespaces(namespaces, &places, &mut members).map_err(damaged)?;
+        read_namespaces(&mut namespaces, &places, &mut members).map_err(damaged)?;
         let there = self.entry_def;
         let of_statuses = places.iter().map(|place| (place.row, place.level));
         let tell = |at: usize, def: u8, value: Option<&[u8]>| {
@@ -89,25 +86,28 @@ impl BoundMemberships<'_> {
             let status = value.and_then(|text| std::str::from_utf8(text).ok()).and_then(MembershipStatus::parse);
             found.status = Statuses::of(status);
         };
-        look_up(statuses, of_statuses, tell).map_err(damaged)?;
+        look_up(&mut statuses, of_statuses, tell).map_err(damaged)?;
         if let Some(time) = self.time {
             let timed: Vec<usize> = (0..places.len()).filter(|at| is_timed(&members, &members.found[*at])).collect();
             if !timed.is_empty() {
-                let chunk =
-                    input.chunks(group, &[time.leaf]).await?.into_iter().next().ok_or_else(|| input.damage())?;
+                let mut chunk = group.chunks(&[time.leaf]).await?.pop().ok_or_else(|| input.damage())?;
                 let of_times = timed.iter().map(|at| (places[*at].row, places[*at].level));
                 let tell = |at: usize, _: u8, value: Option<&[u8]>| {
                     members.found[timed[at]].time = value.and_then(|value| time.unit.micros(value));
                 };
-                look_up(chunk, of_times, tell).map_err(damaged)?;
+                look_up(&mut chunk, of_times, tell).map_err(damaged)?;
+                group.keep(time.leaf, chunk);
             }
+        }
+        for (leaf, chunk) in self.texts.iter().zip([namespaces, segments, statuses]) {
+            group.keep(*leaf, chunk);
         }
         Ok(members)
     }
 }
 
 /// The places of all wanted segments, whatever the namespace.
-fn places(mut chunk: LeafChunk, wanted: &Wanted) -> Result<Vec<Place>, Damaged> {
+fn places(chunk: &mut LeafChunk, wanted: &Wanted) -> Result<Vec<Place>, Damaged> {
     let mut classes: Vec<Option<u32>> = Vec::new();
     if let Some(entries) = chunk.read_dictionary()? {
         classes = entries.iter().map(|entry| wanted.segment(entry)).collect();
@@ -175,7 +175,7 @@ fn pass(reps: &[u8], (row, levels, namespaces): (&mut Option<u32>, &mut u32, &mu
     *namespaces += of_last_row.iter().map(|rep| u32::from(*rep <= 1)).sum::<u32>();
 }
 
-fn read_namespaces(mut chunk: LeafChunk, places: &[Place], members: &mut Members) -> Result<(), Damaged> {
+fn read_namespaces(chunk: &mut LeafChunk, places: &[Place], members: &mut Members) -> Result<(), Damaged> {
     if let Some(entries) = chunk.read_dictionary()?
         && entries.len() == 1
     {
@@ -183,6 +183,8 @@ fn read_namespaces(mut chunk: LeafChunk, places: &[Place], members: &mut Members
         if chunk.is_all_ids() {
             members.namespaces.push(text(&only)?);
             members.found.iter_mut().for_each(|found| found.namespace = 0);
+            // Its pages were not read.
+            chunk.forget_pages();
             return Ok(());
         }
     }
@@ -210,7 +212,7 @@ fn text(bytes: &[u8]) -> Result<String, Damaged> {
 
 /// Tells definition level and value at places in order, each given as a row and a level within it.
 fn look_up(
-    mut chunk: LeafChunk,
+    chunk: &mut LeafChunk,
     places: impl Iterator<Item = (u32, u32)> + Clone,
     mut tell: impl FnMut(usize, u8, Option<&[u8]>),
 ) -> Result<(), Damaged> {
@@ -220,7 +222,7 @@ fn look_up(
     let mut carried = (0, 0);
     loop {
         let next = left.peek().map(|(_, (row, _))| *row as usize);
-        let Some(next) = next else { return Ok(()) };
+        let Some(next) = next else { return chunk.finish_row() };
         let Some((first_row, page)) = chunk.next(|rows| next < rows.end)? else { return Err(Damaged) };
         let spans = Spans::of(&page, first_row, form);
         let view = PageView::new(&page, chunk.dictionary.as_ref(), form);

@@ -9,6 +9,7 @@ use crate::layout::ProfileIds;
 use crate::membership::{Asked, Members, Statuses, Wanted, micros};
 use crate::part::{Part, Progress, Step, Tally};
 use crate::project::strings;
+use crate::row_group::RowGroup;
 use crate::tree::{FileColumn, find};
 use arrow_array::{Array, StructArray};
 use domain::instant::Micros;
@@ -17,8 +18,8 @@ use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::IdentityGraph;
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::RowSelection;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// Stands for the profile of a row that is deleted, or whose profile another part exports.
@@ -128,7 +129,7 @@ impl Reading {
                 return Err(input.error("a row group lacks rows that its footer counts"));
             }
             if let Some((wanted, memberships)) = part.wanted.zip(memberships.as_ref()) {
-                let members = memberships.find(input, group, |_, _| true).await?;
+                let members = memberships.find(&mut RowGroup::new(input, group, &BTreeSet::new()), |_, _| true).await?;
                 self.remember(wanted, &members, (at, before), &rows.profile[before..]);
             }
         }

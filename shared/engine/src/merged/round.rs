@@ -12,6 +12,7 @@ use crate::layout::{EventLayout, IDENTITY_MAP};
 use crate::lone::LoneRows;
 use crate::membership::micros;
 use crate::part::{Part, Progress, Step, Tally};
+use crate::row_group::RowGroup;
 use crate::tree::find;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StructArray, new_null_array};
@@ -175,6 +176,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             let profile = profiles[*row];
             self.takes(profile) && (!of_events || self.verdict.is_empty(profile as usize))
         };
+        let again = lone_rows.leaves();
         let mut held = Vec::new();
         for &group in &input.groups {
             let first = input.first_row(group) as usize;
@@ -184,7 +186,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             if !lone.is_empty() {
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profiles[*row] as usize));
                 let lone = lone.into_iter().map(|row| (row - first) as u32).collect();
-                lone_rows.write(input, group, lone, targets, batches, tally).await?;
+                lone_rows.write(&mut RowGroup::new(input, group, &again), lone, targets, batches, tally).await?;
             }
             let Some(mut stream) = self.stream(input, group, &form.leaves, &rows)? else { continue };
             let mut unread = rows.as_slice();
