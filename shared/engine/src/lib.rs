@@ -9,6 +9,7 @@ mod alone;
 mod batches;
 mod deletes;
 mod error;
+mod hashes;
 mod identities;
 mod input;
 mod layout;
