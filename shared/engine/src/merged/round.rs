@@ -23,7 +23,6 @@ use domain::instant::Micros;
 use domain::plan::Counts;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::{Stream, StreamExt};
-use parquet::arrow::arrow_reader::RowSelection;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -80,7 +79,7 @@ pub(super) struct Round<'a, O> {
 }
 
 /// An event's place among those of its profile: when it happened, then where it stands.
-type EventOrder = (i64, u64);
+type EventOrder = (i64, u32);
 
 /// Rows that wait for being merged.
 struct Held<K> {
@@ -102,6 +101,11 @@ impl<K> Held<K> {
             self.rows.extend(rows.into_iter().enumerate().map(|(row, (profile, key))| (profile, key, (at, row))));
             self.batches.push(batch);
         }
+    }
+
+    /// The bytes of the rows.
+    fn bytes(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum()
     }
 }
 
@@ -128,13 +132,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         }
         self.fragments.rows.sort_unstable();
         self.events.rows.sort_unstable();
+        let at_a_time = self.rows_at_a_time();
         let mut events = self.events.rows.as_slice();
         let mut rows = self.fragments.rows.as_slice();
         while !rows.is_empty() {
             let mut profiles = Vec::new();
             let mut candidates = Candidates::default();
-            while let Some((profile, ..)) = rows.first().filter(|_| profiles.len() < self.part.task.settings.row_batch)
-            {
+            let before = rows.len();
+            while let Some((profile, ..)) = rows.first().filter(|_| before - rows.len() < at_a_time) {
                 let of_profile = rows.partition_point(|(other, ..)| other <= profile);
                 candidates.push(rows[..of_profile].iter().map(|(.., at)| *at));
                 profiles.push(*profile);
@@ -147,6 +152,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             tally.report(0)?;
         }
         Ok(())
+    }
+
+    /// How many fragments are merged at a time: what comes out of them is held besides all that is held.
+    fn rows_at_a_time(&self) -> usize {
+        let settings = &self.part.task.settings;
+        let bytes = (self.fragments.bytes() + self.events.bytes()).max(1);
+        let fits = u128::from(settings.batch_bytes) * self.fragments.rows.len() as u128 / u128::from(bytes);
+        settings.row_batch.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1)
     }
 
     /// Whether a profile is exported in this round.
@@ -170,15 +183,13 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let of_events = self.part.sources[source].holds_events();
         let lone_rows = LoneRows::bind(self.part, source, input)?;
         let form = self.part.layout.fragments.bind(source, input)?;
-        let profiles = &self.index.files[file].profile;
-        let is_lone = |row: &usize| !of_events && self.is_lone(profiles[*row]);
-        let is_wanted = |row: &usize| {
-            let profile = profiles[*row];
-            self.takes(profile) && (!of_events || self.verdict.is_empty(profile as usize))
-        };
+        let profile = |row: &u32| self.index.rows.profile[*row as usize];
+        let is_lone = |row: &u32| !of_events && self.is_lone(profile(row));
+        let is_wanted =
+            |row: &u32| self.takes(profile(row)) && (!of_events || self.verdict.is_empty(profile(row) as usize));
         let mut held = Vec::new();
         for &group in &input.groups {
-            let rows = rows_of(input, group, is_wanted);
+            let rows = self.rows_of(file, group, is_wanted);
             let any_lone = rows.iter().any(is_lone);
             let any_held = !rows.iter().all(is_lone);
             let mut leaves = if any_lone { lone_rows.leaves.clone() } else { Vec::new() };
@@ -191,7 +202,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 (read, unread) = unread.split_at(batch.num_rows());
                 if any_lone {
                     let (some, of_some) = those(&batch, read, is_lone).map_err(|_| input.unfit())?;
-                    let targets = self.verdict.targets.pick(of_some.iter().map(|row| profiles[*row] as usize));
+                    let targets = self.verdict.targets.pick(of_some.iter().map(|row| profile(row) as usize));
                     lone_rows.write(input, some, targets, batches, &mut tally.counts).await?;
                 }
                 if any_held {
@@ -202,13 +213,13 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             }
         }
         let merge = &self.part.task.plan.merge_policy.attribute_merge;
-        let times = &self.index.files[file].ingest_time;
+        let times = &self.index.rows.ingest_time;
         // Event datasets stand in no order of precedence: their rows go by time.
         let dataset = if of_events { 0 } else { source };
-        let rank = |row: usize| Rank::new(merge, dataset, times[row], sequence(file, row));
+        let rank = |row: u32| Rank::new(merge, dataset, times[row as usize], row.into());
         self.fragments.extend(
             held.into_iter()
-                .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profiles[row], rank(row))).collect())),
+                .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profile(&row), rank(row))).collect())),
         );
         Ok(())
     }
@@ -230,12 +241,12 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let timestamp = self.part.sources[*source].timestamp.as_ref().and_then(|field| find(&input.columns, field));
         let mut leaves = form.leaves.clone();
         timestamp.iter().for_each(|column| column.witness(&mut leaves));
-        let rows = &self.index.files[file];
-        let ingested = |row: usize| Some(rows.ingest_time[row]).filter(|at| *at != NO_TIME).map(Micros);
-        let is_wanted = |row: &usize| self.takes(rows.profile[*row]) && asked.admits(ingested(*row));
+        let rows = &self.index.rows;
+        let ingested = |row: &u32| Some(rows.ingest_time[*row as usize]).filter(|at| *at != NO_TIME).map(Micros);
+        let is_wanted = |row: &u32| self.takes(rows.profile[*row as usize]) && asked.admits(ingested(row));
         let mut held = Vec::new();
         for &group in &input.groups {
-            let wanted = rows_of(input, group, is_wanted);
+            let wanted = self.rows_of(file, group, is_wanted);
             let Some(mut stream) = self.stream(input, group, &leaves, &wanted)? else { continue };
             let mut unread = wanted.as_slice();
             while let Some(batch) = stream.next().await {
@@ -245,7 +256,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 let times = timestamp.and_then(|column| batch.column_by_name(&column.name)).map(micros).transpose();
                 let times = times.map_err(|_| input.unfit())?;
                 let time = |at: usize| times.as_ref().filter(|t| t.is_valid(at)).map_or(NO_TIME, |t| t.value(at));
-                let order = |(at, row): (usize, &usize)| (rows.profile[*row], (time(at), sequence(file, *row)));
+                let order = |(at, row): (usize, &u32)| (rows.profile[*row as usize], (time(at), *row));
                 let of_batch = read.iter().enumerate().map(order).collect();
                 held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, of_batch));
                 tally.report(0)?;
@@ -255,25 +266,25 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         Ok(())
     }
 
+    /// The rows of a row group that are wanted.
+    fn rows_of(&self, file: usize, group: usize, is_wanted: impl Fn(&u32) -> bool) -> Vec<u32> {
+        let of_group = self.index.rows.of_group(file, &self.inputs[file], group);
+        (of_group.start as u32..of_group.end as u32).filter(is_wanted).collect()
+    }
+
     /// The given rows of a row group; `None` where there are none.
     fn stream(
         &self,
         input: &'a InputFile<O>,
         group: usize,
         leaves: &[usize],
-        rows: &[usize],
+        rows: &[u32],
     ) -> Result<Option<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'a, O>>, EngineError>
     {
         if rows.is_empty() {
             return Ok(None);
         }
-        let first = input.first_row(group) as usize;
-        let all = input.rows(group) as usize;
-        let selection = (rows.len() < all).then(|| {
-            let mut chosen = vec![false; all];
-            rows.iter().for_each(|row| chosen[row - first] = true);
-            RowSelection::from_filters(&[chosen.into()])
-        });
+        let selection = self.index.rows.select(input, group, rows);
         input.stream(group, leaves, selection, self.part.task.settings.row_batch).map(Some)
     }
 
@@ -326,23 +337,12 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
     }
 }
 
-/// The position of a row among all rows of the part.
-fn sequence(file: usize, row: usize) -> u64 {
-    (file as u64) << 32 | row as u64
-}
-
-/// The rows of a row group that are wanted, by position in the file.
-fn rows_of<O: ReadObjects>(input: &InputFile<O>, group: usize, is_wanted: impl Fn(&usize) -> bool) -> Vec<usize> {
-    let first = input.first_row(group) as usize;
-    (first..first + input.rows(group) as usize).filter(is_wanted).collect()
-}
-
 /// Those rows of a batch that are meant, with their positions.
 fn those(
     batch: &RecordBatch,
-    rows: &[usize],
-    is_meant: impl Fn(&usize) -> bool,
-) -> Result<(RecordBatch, Vec<usize>), ArrowError> {
+    rows: &[u32],
+    is_meant: impl Fn(&u32) -> bool,
+) -> Result<(RecordBatch, Vec<u32>), ArrowError> {
     let mask: Vec<bool> = rows.iter().map(&is_meant).collect();
     if mask.iter().all(|meant| *meant) {
         return Ok((batch.clone(), rows.to_vec()));
