@@ -124,6 +124,11 @@ impl<O: ReadObjects> InputFile<O> {
         self.error("its values do not fit the table's schema")
     }
 
+    /// The error for a row group that ends early.
+    pub(crate) fn lacks_rows(&self) -> EngineError {
+        self.error("a row group lacks rows that its footer counts")
+    }
+
     fn damaged(&self, error: ParquetError) -> EngineError {
         EngineError::reading(&self.location, DAMAGED, error)
     }

@@ -164,7 +164,7 @@ impl Reading {
                 tally.report(0)?;
             }
             if read != input.rows(group) {
-                return Err(input.error("a row group lacks rows that its footer counts").into());
+                return Err(input.lacks_rows().into());
             }
         }
         self.rows.ends.push(self.rows.profile.len());

@@ -77,6 +77,9 @@ impl<'a> Members<'a> {
                     work.admit(index.rows.bytes() + found.bytes(), index.ids)?;
                     tally.report(0)?;
                 }
+                if !unread.is_empty() {
+                    return Err(input.lacks_rows().into());
+                }
             }
             let done = (JUDGED - NUMBERED) * (at as u64 + 1) / work.inputs.len() as u64;
             work.report(tally, NUMBERED + done)?;

@@ -81,6 +81,9 @@ impl<'a> Standing<'a> {
                     work.admit(rows.bytes() + self.bytes(), self.ids.len())?;
                     tally.report(0)?;
                 }
+                if unread.next().is_some() {
+                    return Err(input.lacks_rows().into());
+                }
             }
         }
         Ok(self.count as usize)
