@@ -22,6 +22,9 @@ pub struct Store {
     pub segments: Vec<Value>,
     /// Bytes of a part, where data can be cut; `None` = all of it in one.
     pub part_bytes: Option<u64>,
+    /// Bytes of what the engine knows about rows that it merges, where they are not the default's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_bytes: Option<u64>,
     /// Whether the export dataset is older than the columns of its sources, so that it has to gain them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub old_exports: bool,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Input bytes of a part, where the data can be cut.
     pub part_target_bytes: u64,
+    /// The sizes that the engine works in.
+    pub engine: engine::Settings,
 }
 
 /// Everything outside that the worker works with.

@@ -53,7 +53,7 @@ async fn work_on<P: Ports>(
     let planned = plan.parts.get(part.part as usize).ok_or_else(broken)?;
     let prefix = Location::parse(&plan.target.data_prefix).ok_or_else(broken)?;
     let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(part.part, claimed.attempt, owner, batch, n));
-    let task = PartTask { plan, part: planned, settings: engine::Settings::default() };
+    let task = PartTask { plan, part: planned, settings: ports.settings().engine };
     let lost = AtomicBool::new(false);
     let export = engine::export_part(ports.objects(), &task, file_at, |_| match lost.load(Ordering::Relaxed) {
         true => Step::Stop,

@@ -67,6 +67,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             lease_seconds: from.number(LEASE_SECONDS, 1..=900) as u32,
             max_attempts: from.number(MAX_ATTEMPTS, 1..=100) as u32,
             part_target_bytes: from.number(PART_TARGET_BYTES, 1..=1 << 40),
+            engine: engine::Settings::default(),
         };
         (from.text(TABLE_NAME), from.text(QUEUE_URL), settings)
     })?;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// The plan format that this release writes. Plans of this and of the previous release are understood.
 pub const PLAN_VERSION: u32 = 1;
-/// Most rows that are merged in one part: what is known of each of them is held in memory, some 100 bytes a row.
+/// Most rows that are merged in one part, so that parts run beside each other; what a part holds is bounded by the engine.
 pub const MAX_MERGED_ROWS: u64 = 4_000_000;
 /// Most data files that one plan may hold.
 pub const MAX_PLANNED_FILES: usize = 100_000;

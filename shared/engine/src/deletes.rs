@@ -1,7 +1,9 @@
 //! Merge-on-read: which rows of a data file are deleted, by position or by value.
 
 use crate::error::EngineError;
+use crate::hashes::Hashes;
 use crate::input::InputFile;
+use crate::part::Settings;
 use crate::project::{cast_to, strings};
 use crate::shape::leaf_type;
 use crate::source::Source;
@@ -14,6 +16,7 @@ use domain::plan::{DataFile, DeleteFile, DeleteKind, PlannedPart};
 use domain::ports::objects::ReadObjects;
 use domain::schema::{Field, Kind, Nested};
 use futures::StreamExt;
+use hashbrown::HashTable;
 use std::collections::{HashMap, HashSet};
 
 /// Iceberg's field ids of a position delete file's columns.
@@ -36,7 +39,9 @@ enum Read {
 struct DeletedValues {
     /// From a top-level column down to the one that is compared, and its type.
     columns: Vec<(Vec<Field>, DataType)>,
-    rows: HashSet<Vec<u8>>,
+    /// The rows by their hashes.
+    rows: HashTable<u128>,
+    hashes: Hashes,
 }
 
 /// What is deleted of one data file.
@@ -59,8 +64,9 @@ impl Deletes {
         objects: &O,
         part: &PlannedPart,
         sources: &[Source<'_>],
-        row_batch: usize,
+        settings: Settings,
     ) -> Result<Self, EngineError> {
+        let mut keys_left = settings.delete_keys;
         let data: HashSet<&str> = part.files.iter().map(|f| f.location.as_str()).collect();
         let mut files = Vec::with_capacity(part.deletes.len());
         for (at, file) in part.deletes.iter().enumerate() {
@@ -68,9 +74,11 @@ impl Deletes {
             let source = of_file.and_then(|f| sources.get(f.source));
             files.push(match (&file.kind, source) {
                 (DeleteKind::Equality { field_ids }, Some(source)) => {
-                    Read::Values(read_values(objects, file, field_ids, source, row_batch).await?)
+                    let values = read_values(objects, file, field_ids, source, (&settings, keys_left)).await?;
+                    keys_left -= values.rows.len();
+                    Read::Values(values)
                 }
-                (DeleteKind::Position, _) => Read::Positions(read_positions(objects, file, &data, row_batch).await?),
+                (DeleteKind::Position, _) => Read::Positions(read_positions(objects, file, &data, &settings).await?),
                 (DeleteKind::Equality { .. }, None) => Read::Positions(HashMap::new()),
             });
         }
@@ -116,20 +124,41 @@ impl Deleted<'_> {
             for (row, alive) in alive.iter_mut().enumerate() {
                 key.clear();
                 columns.iter().for_each(|column| encode(column.as_ref(), row, &mut key));
-                *alive &= !values.deleted.rows.contains(&key);
+                *alive &= !values.deleted.holds(&key);
             }
         }
         Ok(())
     }
 }
 
+impl DeletedValues {
+    fn insert(&mut self, key: &[u8]) {
+        let hash = self.hashes.of(key);
+        self.rows.entry(hash as u64, |known| *known == hash, |known| *known as u64).or_insert(hash);
+    }
+
+    fn holds(&self, key: &[u8]) -> bool {
+        let hash = self.hashes.of(key);
+        self.rows.find(hash as u64, |known| *known == hash).is_some()
+    }
+}
+
+fn too_many_keys(source: &Source<'_>, most: usize) -> EngineError {
+    let (dataset, table) = (&source.planned.pin.dataset_id, &source.planned.pin.table);
+    EngineError::Unsupported(format!(
+        "the dataset {dataset} has more than {most} rows in the equality delete files of one part; rewrite its data files \
+         (Athena: OPTIMIZE {table} REWRITE DATA USING BIN_PACK; Spark: CALL system.rewrite_data_files(table => '{table}', \
+         options => map('delete-file-threshold', '1'))) and try again"
+    ))
+}
+
 async fn read_positions<O: ReadObjects>(
     objects: &O,
     file: &DeleteFile,
     of: &HashSet<&str>,
-    row_batch: usize,
+    settings: &Settings,
 ) -> Result<HashMap<String, Vec<u64>>, EngineError> {
-    let input = open(objects, file).await?;
+    let input = open(objects, file).await?.with_batch_bytes(settings.batch_bytes);
     let missing = || input.error("it has no columns file_path and pos");
     let by_id = |id: i32, name: &str| {
         let field = Field { id, name: name.into(), required: true, kind: Kind::Primitive("string".into()) };
@@ -142,7 +171,7 @@ async fn read_positions<O: ReadObjects>(
     position.witness(&mut leaves);
     let mut positions: HashMap<String, Vec<u64>> = HashMap::new();
     for &group in &input.groups {
-        let mut batches = input.stream(group, &leaves, None, row_batch)?;
+        let mut batches = input.stream(group, &leaves, None, settings.row_batch)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let named = |name: &str| batch.column_by_name(name).ok_or_else(missing);
@@ -165,10 +194,10 @@ async fn read_values<O: ReadObjects>(
     file: &DeleteFile,
     field_ids: &[i32],
     source: &Source<'_>,
-    row_batch: usize,
+    (settings, keys_left): (&Settings, usize),
 ) -> Result<DeletedValues, EngineError> {
-    let input = open(objects, file).await?;
-    let mut deleted = DeletedValues { columns: Vec::new(), rows: HashSet::new() };
+    let input = open(objects, file).await?.with_batch_bytes(settings.batch_bytes);
+    let mut deleted = DeletedValues { columns: Vec::new(), rows: HashTable::new(), hashes: Hashes::new() };
     let (mut leaves, mut paths) = (Vec::new(), Vec::new());
     for id in field_ids {
         let unknown = || input.error(format!("it deletes by the field {id}, which the table's schema does not have"));
@@ -179,14 +208,18 @@ async fn read_values<O: ReadObjects>(
         deleted.columns.push((path, data_type));
     }
     for &group in &input.groups {
-        let mut batches = input.stream(group, &leaves, None, row_batch)?;
+        let mut batches = input.stream(group, &leaves, None, settings.row_batch)?;
         while let Some(batch) = batches.next().await {
             let rows = StructArray::from(batch?);
             let columns = comparables(&rows, &paths, &deleted).map_err(|_| input.unfit())?;
+            let mut key = Vec::new();
             for row in 0..rows.len() {
-                let mut key = Vec::new();
+                key.clear();
                 columns.iter().for_each(|column| encode(column.as_ref(), row, &mut key));
-                deleted.rows.insert(key);
+                deleted.insert(&key);
+            }
+            if deleted.rows.len() > keys_left {
+                return Err(too_many_keys(source, settings.delete_keys));
             }
         }
     }

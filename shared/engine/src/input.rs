@@ -2,6 +2,7 @@
 
 use crate::error::EngineError;
 use crate::leaf::{ChunkBytes, EncodeError, LeafChunk};
+use crate::part::Settings;
 use crate::ranges::ObjectRanges;
 use crate::tree::{FileColumn, file_columns};
 use arrow_array::RecordBatch;
@@ -30,6 +31,7 @@ pub(crate) struct InputFile<O> {
     pub(crate) groups: Vec<usize>,
     ranges: ObjectRanges<O>,
     metadata: ArrowReaderMetadata,
+    batch_bytes: u64,
 }
 
 impl<O: ReadObjects> InputFile<O> {
@@ -55,7 +57,13 @@ impl<O: ReadObjects> InputFile<O> {
             }
         }
         let columns = file_columns(metadata.schema());
-        Ok(Self { location: file.location.clone(), columns, groups, ranges, metadata })
+        let batch_bytes = Settings::default().batch_bytes;
+        Ok(Self { location: file.location.clone(), columns, groups, ranges, metadata, batch_bytes })
+    }
+
+    /// The same, with so many bytes of rows decoded at a time.
+    pub(crate) fn with_batch_bytes(self, batch_bytes: u64) -> Self {
+        Self { batch_bytes, ..self }
     }
 
     /// Rows of a row group.
@@ -72,20 +80,20 @@ impl<O: ReadObjects> InputFile<O> {
     /// some 8 bytes even where they are null.
     pub(crate) fn row_bytes(&self, leaves: &[usize]) -> u64 {
         let groups = self.metadata.metadata().row_groups();
-        let bytes = |group: &RowGroupMetaData| -> u64 {
-            let leaf = |leaf: &usize| {
-                let chunk = group.columns().get(*leaf)?;
-                let texts = chunk.unencoded_byte_array_data_bytes().unwrap_or(0);
-                let decoded = chunk.num_values().saturating_mul(8).saturating_add(texts);
-                u64::try_from(chunk.uncompressed_size().max(decoded)).ok()
-            };
-            leaves.iter().filter_map(leaf).sum()
-        };
         let rows: u64 = groups.iter().map(|g| g.num_rows() as u64).sum();
-        groups.iter().map(bytes).sum::<u64>().checked_div(rows).unwrap_or(0)
+        let bytes = groups.iter().map(|group| group_bytes(group, leaves)).fold(0, u64::saturating_add);
+        bytes.checked_div(rows).unwrap_or(0)
     }
 
-    /// The selected rows of a row group, all where nothing is selected, with only these leaf columns.
+    /// How many rows of a row group are decoded at a time: no more than that, nor than fit the bytes for it.
+    fn rows_at_a_time(&self, group: usize, leaves: &[usize], row_batch: usize) -> usize {
+        let bytes = group_bytes(self.metadata.metadata().row_group(group), leaves);
+        let fits = u128::from(self.batch_bytes) * u128::from(self.rows(group)) / u128::from(bytes.max(1));
+        row_batch.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// The selected rows of a row group, all where nothing is selected, with only these leaf columns. `row_batch` rows at a
+    /// time, or fewer where they are large.
     pub(crate) fn stream(
         &self,
         group: usize,
@@ -98,7 +106,7 @@ impl<O: ReadObjects> InputFile<O> {
             ParquetRecordBatchStreamBuilder::new_with_metadata(self.ranges.clone(), self.metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
-                .with_batch_size(row_batch.max(1));
+                .with_batch_size(self.rows_at_a_time(group, leaves, row_batch));
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
@@ -173,9 +181,25 @@ impl<O: ReadObjects> InputFile<O> {
         self.error("its values do not fit the table's schema")
     }
 
+    /// The error for a row group that ends early.
+    pub(crate) fn lacks_rows(&self) -> EngineError {
+        self.error("a row group lacks rows that its footer counts")
+    }
+
     fn damaged(&self, error: ParquetError) -> EngineError {
         EngineError::reading(&self.location, DAMAGED, error)
     }
+}
+
+/// Bytes of a row group's leaves once they are decoded, roughly.
+fn group_bytes(group: &RowGroupMetaData, leaves: &[usize]) -> u64 {
+    let leaf = |leaf: &usize| {
+        let chunk = group.columns().get(*leaf)?;
+        let texts = chunk.unencoded_byte_array_data_bytes().unwrap_or(0);
+        let decoded = chunk.num_values().saturating_mul(8).saturating_add(texts);
+        u64::try_from(chunk.uncompressed_size().max(decoded)).ok()
+    };
+    leaves.iter().filter_map(leaf).fold(0, u64::saturating_add)
 }
 
 /// Where a row group starts, if all of it lies within the file; the decoder takes that for granted.

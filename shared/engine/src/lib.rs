@@ -11,6 +11,7 @@ mod bounds;
 mod copied;
 mod deletes;
 mod error;
+mod hashes;
 mod identities;
 mod input;
 mod layout;

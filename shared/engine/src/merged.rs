@@ -1,16 +1,25 @@
 //! Rows that become profiles by merging.
 //!
-//! A first pass over few leaf columns tells which rows belong together and which profiles are exported ([`index`],
-//! [`verdict`]). A second one reads the rows of those alone: a profile of a single row is written as it stands, the rows of
-//! all others are held until they are merged, as many profiles in a round as fit the memory ([`round`]).
+//! A first pass over few leaf columns tells which rows belong together ([`index`], [`standing`]) and which profiles are
+//! exported ([`members`], [`verdict`]). A second one reads the rows of those alone: a profile of a single row is written as
+//! it stands, the rows of all others are held until they are merged, as many profiles in a round as fit the memory
+//! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
+//! ([`share`]).
 
 mod hash;
 mod index;
+mod members;
 mod merge;
+mod numbers;
 mod rank;
 mod round;
+mod share;
+mod standing;
 mod unite;
 mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use crate::batches::Batches;
 use crate::error::EngineError;
@@ -20,7 +29,12 @@ use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use index::Index;
 use round::Round;
+use share::Share;
 use verdict::Verdict;
+
+/// Thousandths of a share's weight that are done once the rows are numbered, and once the first pass is through.
+const NUMBERED: u64 = 150;
+const JUDGED: u64 = 300;
 
 /// Exports a part that holds every row of its profiles.
 pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
@@ -30,19 +44,82 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
 ) -> Result<(), EngineError> {
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
-        inputs.push(InputFile::open(part.objects, file).await?);
+        let input = InputFile::open(part.objects, file).await?;
+        inputs.push(input.with_batch_bytes(part.task.settings.batch_bytes));
     }
-    let index = Index::read(part, &inputs, tally).await?;
-    let verdict = Verdict::new(part, &index);
-    tally.counts.empty_profiles += verdict.empty_left_out;
-    let rounds = round::plan(part, &inputs, &index, &verdict)?;
-    let count = rounds.len() as u64;
-    for (done, profiles) in (0..).zip(rounds) {
-        Round::new(part, &inputs, &index, &verdict, profiles).export(batches, tally).await?;
-        tally.report(INDEX_SHARE + (1_000 - INDEX_SHARE) * (done + 1) / count)?;
+    let mut left = vec![Share::WHOLE];
+    while let Some(share) = left.pop() {
+        let work = Work { part, inputs: &inputs, share };
+        match work.export(batches, tally).await {
+            Err(Halt::TooMuch) => left.extend(share.halves()),
+            Err(Halt::Failed(error)) => return Err(error),
+            Ok(()) => {}
+        }
     }
     Ok(())
 }
 
-/// Thousandths of a part's weight that the first pass stands for.
-const INDEX_SHARE: u64 = 300;
+/// Why the first pass came to no end.
+enum Halt {
+    /// It would have to hold more than it may.
+    TooMuch,
+    /// The part fails.
+    Failed(EngineError),
+}
+
+impl From<EngineError> for Halt {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What is done at a time: some of a part's profiles.
+struct Work<'a, O> {
+    part: &'a Part<'a, O>,
+    inputs: &'a [InputFile<O>],
+    share: Share,
+}
+
+impl<O: ReadObjects + WriteObjects> Work<'_, O> {
+    async fn export<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+        &self,
+        batches: &mut Batches<'_, O, F>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), Halt> {
+        let index = Index::read(self, tally).await?;
+        let verdict = Verdict::read(self, &index, tally).await?;
+        // Nothing was written so far; from here on nothing outgrows the memory.
+        tally.counts.empty_profiles += verdict.empty_left_out;
+        let rounds = round::plan(self.part, self.inputs, &index, &verdict)?;
+        let count = rounds.len() as u64;
+        for (done, profiles) in (0..).zip(rounds) {
+            Round::new(self.part, self.inputs, &index, &verdict, profiles).export(batches, tally).await?;
+            self.report(tally, JUDGED + (1_000 - JUDGED) * (done + 1) / count)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up if the first pass, which knows so many profiles, holds too many bytes. A single profile is held whatever
+    /// it takes, as is what no halving makes smaller.
+    fn admit(&self, bytes: u64, profiles: usize) -> Result<(), Halt> {
+        let fits = bytes <= self.part.task.settings.index_bytes;
+        if fits || profiles < 2 || self.share.is_least() { Ok(()) } else { Err(Halt::TooMuch) }
+    }
+
+    /// Tells that so many thousandths of this share are done.
+    fn report(&self, tally: &mut Tally<impl FnMut(Progress) -> Step + Send>, done: u64) -> Result<(), EngineError> {
+        tally.report(self.share.thousandths(done))
+    }
+}
+
+/// Makes room for one more, in steps that leave little of it unused.
+fn grow<T>(items: &mut Vec<T>) {
+    if items.len() == items.capacity() {
+        items.reserve_exact((items.len() / 4).max(64));
+    }
+}
+
+/// The bytes that a list holds, with its room.
+fn bytes_of<T>(items: &Vec<T>) -> u64 {
+    (items.capacity() * size_of::<T>()) as u64
+}

@@ -40,6 +40,12 @@ pub struct Settings {
     pub open_bytes: u64,
     /// Bytes of decoded rows that are held at a time for merging; what is more is merged in several rounds.
     pub merge_bytes: u64,
+    /// Bytes of what is known about the rows that are merged; where it is more, the part is done in several goes.
+    pub index_bytes: u64,
+    /// Bytes of the rows that are decoded at a time, as far as a file's footer tells them; one row is decoded whatever it takes.
+    pub batch_bytes: u64,
+    /// Most rows of values that the equality delete files of a part may hold.
+    pub delete_keys: usize,
 }
 
 impl Default for Settings {
@@ -52,6 +58,9 @@ impl Default for Settings {
             copied_bytes: 1 << 20,
             open_bytes: 160 << 20,
             merge_bytes: 256 << 20,
+            index_bytes: 192 << 20,
+            batch_bytes: 16 << 20,
+            delete_keys: 8_000_000,
         }
     }
 }
@@ -89,7 +98,7 @@ pub async fn export_part<O: ReadObjects + WriteObjects>(
     let rows_stand_alone = matches!(&sources[..], [only] if only.planned.unique_profiles);
     let layout = Layout::new(plan, &sources, !rows_stand_alone)?;
     let wanted = Wanted::new(&plan.filter);
-    let deletes = Deletes::read(objects, task.part, &sources, task.settings.row_batch).await?;
+    let deletes = Deletes::read(objects, task.part, &sources, task.settings).await?;
     let part = Part { objects, task, sources: &sources, layout: &layout, wanted: wanted.as_ref(), deletes: &deletes };
     let mut batches = Batches::new(objects, &file_at, task, &layout);
     let mut tally = Tally::new(task.part.weight(), progress);
@@ -133,7 +142,8 @@ pub(crate) struct Tally<P> {
 }
 
 impl<P: FnMut(Progress) -> Step> Tally<P> {
-    fn new(weight: u64, progress: P) -> Self {
+    /// Nothing done of a part that weighs so much.
+    pub(crate) fn new(weight: u64, progress: P) -> Self {
         Self { counts: Counts::default(), weight, done: 0, progress }
     }
 

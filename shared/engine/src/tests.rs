@@ -6,4 +6,4 @@ mod filtering;
 mod oracle;
 mod projecting;
 mod properties;
-mod table;
+pub(crate) mod table;

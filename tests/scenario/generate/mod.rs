@@ -38,8 +38,9 @@ pub fn merged() -> impl Strategy<Value = Case> {
         prop::option::of(history::dataset("f", rows::Table::EventF)),
     );
     let orders = [json!(["b", "a"]), json!(["a", "b"]), json!(["b"])];
-    let shape = (1..4u32, any::<bool>(), select(orders.to_vec()));
-    (datasets, shape).prop_flat_map(|((a, b, e, f), (buckets, old_exports, order))| {
+    let index_bytes = select(vec![None, None, Some(1), Some(400)]);
+    let shape = (1..4u32, any::<bool>(), select(orders.to_vec()), index_bytes);
+    (datasets, shape).prop_flat_map(|((a, b, e, f), (buckets, old_exports, order, index_bytes))| {
         let mut datasets = vec![("a".to_owned(), a), ("b".to_owned(), b), ("e".to_owned(), e)];
         datasets.extend(f.map(|f| ("f".to_owned(), f)));
         let store = Store {
@@ -47,6 +48,7 @@ pub fn merged() -> impl Strategy<Value = Case> {
             datasets: datasets.into_iter().collect(),
             policies: policies(&order),
             old_exports,
+            index_bytes,
             ..Store::default()
         };
         let takes_a = order.as_array().unwrap().contains(&json!("a"));

@@ -72,6 +72,7 @@ impl World {
                 lease_seconds: 60,
                 max_attempts: 3,
                 part_target_bytes: store.part_bytes.unwrap_or(1 << 30),
+                engine: engine_settings(store),
             },
             tenant,
         }
@@ -177,6 +178,12 @@ impl World {
             caller: Caller { tenant: self.tenant.clone(), client, permissions: Vec::new() },
         }
     }
+}
+
+/// The engine's own sizes, but for what the store says.
+fn engine_settings(store: &Store) -> engine::Settings {
+    let settings = engine::Settings::default();
+    engine::Settings { index_bytes: store.index_bytes.unwrap_or(settings.index_bytes), ..settings }
 }
 
 /// A job's batches in request order.

@@ -36,10 +36,14 @@ pub(crate) struct Members {
 }
 
 impl Members {
+    /// The namespace of a membership as it is stored.
+    pub(crate) fn namespace(&self, found: &Found) -> &str {
+        self.namespaces.get(found.namespace as usize).map_or("", String::as_str)
+    }
+
     /// Who asks for a membership.
     pub(crate) fn asked<'w>(&self, wanted: &'w Wanted, found: &Found) -> &'w [Asked] {
-        let namespace = self.namespaces.get(found.namespace as usize);
-        namespace.map_or(&[], |namespace| wanted.asked(namespace, found.segment))
+        wanted.asked(self.namespace(found), found.segment)
     }
 }
 

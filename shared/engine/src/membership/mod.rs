@@ -2,7 +2,7 @@
 
 mod found;
 
-pub(crate) use found::Members;
+pub(crate) use found::Found;
 
 use crate::error::EngineError;
 use crate::input::InputFile;

@@ -24,7 +24,6 @@ use domain::instant::Micros;
 use domain::plan::Counts;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::{Stream, StreamExt};
-use parquet::arrow::arrow_reader::RowSelection;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -81,7 +80,7 @@ pub(super) struct Round<'a, O> {
 }
 
 /// An event's place among those of its profile: when it happened, then where it stands.
-type EventOrder = (i64, u64);
+type EventOrder = (i64, u32);
 
 /// Rows that wait for being merged.
 struct Held<K> {
@@ -103,6 +102,11 @@ impl<K> Held<K> {
             self.rows.extend(rows.into_iter().enumerate().map(|(row, (profile, key))| (profile, key, (at, row))));
             self.batches.push(batch);
         }
+    }
+
+    /// The bytes of the rows.
+    fn bytes(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum()
     }
 }
 
@@ -129,13 +133,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         }
         self.fragments.rows.sort_unstable();
         self.events.rows.sort_unstable();
+        let at_a_time = self.rows_at_a_time();
         let mut events = self.events.rows.as_slice();
         let mut rows = self.fragments.rows.as_slice();
         while !rows.is_empty() {
             let mut profiles = Vec::new();
             let mut candidates = Candidates::default();
-            while let Some((profile, ..)) = rows.first().filter(|_| profiles.len() < self.part.task.settings.row_batch)
-            {
+            let before = rows.len();
+            while let Some((profile, ..)) = rows.first().filter(|_| before - rows.len() < at_a_time) {
                 let of_profile = rows.partition_point(|(other, ..)| other <= profile);
                 candidates.push(rows[..of_profile].iter().map(|(.., at)| *at));
                 profiles.push(*profile);
@@ -148,6 +153,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             tally.report(0)?;
         }
         Ok(())
+    }
+
+    /// How many fragments are merged at a time: what comes out of them is held besides all that is held.
+    fn rows_at_a_time(&self) -> usize {
+        let settings = &self.part.task.settings;
+        let bytes = (self.fragments.bytes() + self.events.bytes()).max(1);
+        let fits = u128::from(settings.batch_bytes) * self.fragments.rows.len() as u128 / u128::from(bytes);
+        settings.row_batch.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1)
     }
 
     /// Whether a profile is exported in this round.
@@ -171,21 +184,19 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let of_events = self.part.sources[source].holds_events();
         let lone_rows = LoneRows::bind(self.part, source, input)?;
         let form = self.part.layout.fragments.bind(source, input)?;
-        let profiles = &self.index.files[file].profile;
-        let is_wanted = |row: &usize| {
-            let profile = profiles[*row];
-            self.takes(profile) && (!of_events || self.verdict.is_empty(profile as usize))
-        };
+        let profile = |row: &u32| self.index.rows.profile[*row as usize];
+        let is_wanted =
+            |row: &u32| self.takes(profile(row)) && (!of_events || self.verdict.is_empty(profile(row) as usize));
         let again = lone_rows.leaves();
         let mut held = Vec::new();
         for &group in &input.groups {
-            let first = input.first_row(group) as usize;
-            let rows = rows_of(input, group, is_wanted).into_iter();
-            let (lone, rows): (Vec<usize>, Vec<usize>) =
-                rows.partition(|row| !of_events && self.is_lone(profiles[*row]));
+            let first = input.first_row(group);
+            let rows = self.rows_of(file, group, is_wanted).into_iter();
+            let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
             if !lone.is_empty() {
-                let targets = self.verdict.targets.pick(lone.iter().map(|row| profiles[*row] as usize));
-                let lone = lone.into_iter().map(|row| (row - first) as u32).collect();
+                let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
+                let of_group = |row: u32| (u64::from(self.index.rows.position[row as usize]) - first) as u32;
+                let lone = lone.into_iter().map(of_group).collect();
                 lone_rows.write(&mut RowGroup::new(input, group, &again), lone, targets, batches, tally).await?;
             }
             let Some(mut stream) = self.stream(input, group, &form.leaves, &rows)? else { continue };
@@ -199,13 +210,13 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             }
         }
         let merge = &self.part.task.plan.merge_policy.attribute_merge;
-        let times = &self.index.files[file].ingest_time;
+        let times = &self.index.rows.ingest_time;
         // Event datasets stand in no order of precedence: their rows go by time.
         let dataset = if of_events { 0 } else { source };
-        let rank = |row: usize| Rank::new(merge, dataset, times[row], sequence(file, row));
+        let rank = |row: u32| Rank::new(merge, dataset, times[row as usize], row.into());
         self.fragments.extend(
             held.into_iter()
-                .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profiles[row], rank(row))).collect())),
+                .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profile(&row), rank(row))).collect())),
         );
         Ok(())
     }
@@ -227,12 +238,12 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let timestamp = self.part.sources[*source].timestamp.as_ref().and_then(|field| find(&input.columns, field));
         let mut leaves = form.leaves.clone();
         timestamp.iter().for_each(|column| column.witness(&mut leaves));
-        let rows = &self.index.files[file];
-        let ingested = |row: usize| Some(rows.ingest_time[row]).filter(|at| *at != NO_TIME).map(Micros);
-        let is_wanted = |row: &usize| self.takes(rows.profile[*row]) && asked.admits(ingested(*row));
+        let rows = &self.index.rows;
+        let ingested = |row: &u32| Some(rows.ingest_time[*row as usize]).filter(|at| *at != NO_TIME).map(Micros);
+        let is_wanted = |row: &u32| self.takes(rows.profile[*row as usize]) && asked.admits(ingested(row));
         let mut held = Vec::new();
         for &group in &input.groups {
-            let wanted = rows_of(input, group, is_wanted);
+            let wanted = self.rows_of(file, group, is_wanted);
             let Some(mut stream) = self.stream(input, group, &leaves, &wanted)? else { continue };
             let mut unread = wanted.as_slice();
             while let Some(batch) = stream.next().await {
@@ -242,7 +253,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 let times = timestamp.and_then(|column| batch.column_by_name(&column.name)).map(micros).transpose();
                 let times = times.map_err(|_| input.unfit())?;
                 let time = |at: usize| times.as_ref().filter(|t| t.is_valid(at)).map_or(NO_TIME, |t| t.value(at));
-                let order = |(at, row): (usize, &usize)| (rows.profile[*row], (time(at), sequence(file, *row)));
+                let order = |(at, row): (usize, &u32)| (rows.profile[*row as usize], (time(at), *row));
                 let of_batch = read.iter().enumerate().map(order).collect();
                 held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, of_batch));
                 tally.report(0)?;
@@ -252,25 +263,25 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         Ok(())
     }
 
+    /// The rows of a row group that are wanted.
+    fn rows_of(&self, file: usize, group: usize, is_wanted: impl Fn(&u32) -> bool) -> Vec<u32> {
+        let of_group = self.index.rows.of_group(file, &self.inputs[file], group);
+        (of_group.start as u32..of_group.end as u32).filter(is_wanted).collect()
+    }
+
     /// The given rows of a row group; `None` where there are none.
     fn stream(
         &self,
         input: &'a InputFile<O>,
         group: usize,
         leaves: &[usize],
-        rows: &[usize],
+        rows: &[u32],
     ) -> Result<Option<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'a, O>>, EngineError>
     {
         if rows.is_empty() {
             return Ok(None);
         }
-        let first = input.first_row(group) as usize;
-        let all = input.rows(group) as usize;
-        let selection = (rows.len() < all).then(|| {
-            let mut chosen = vec![false; all];
-            rows.iter().for_each(|row| chosen[row - first] = true);
-            RowSelection::from_filters(&[chosen.into()])
-        });
+        let selection = self.index.rows.select(input, group, rows);
         input.stream(group, leaves, selection, self.part.task.settings.row_batch).map(Some)
     }
 
@@ -321,15 +332,4 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         counts.rows += kept.iter().map(|row| of_profile(&profiles[*row]).len() as u64).sum::<u64>();
         batches.write(&columns.map_err(broken)?, events.as_ref(), kept.len(), &targets).await
     }
-}
-
-/// The position of a row among all rows of the part.
-fn sequence(file: usize, row: usize) -> u64 {
-    (file as u64) << 32 | row as u64
-}
-
-/// The rows of a row group that are wanted, by position in the file.
-fn rows_of<O: ReadObjects>(input: &InputFile<O>, group: usize, is_wanted: impl Fn(&usize) -> bool) -> Vec<usize> {
-    let first = input.first_row(group) as usize;
-    (first..first + input.rows(group) as usize).filter(is_wanted).collect()
 }

@@ -1,12 +1,14 @@
 //! What is read and what is written, file by file.
 
 use super::table::*;
+use crate::input::InputFile;
 use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
 use bytes::Bytes;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
 use domain::schema::{Field, Kind};
+use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
@@ -184,6 +186,25 @@ async fn a_part_that_outgrows_a_file_begins_the_next() {
     }
     assert_eq!(outputs.files.iter().map(|f| f.bytes).sum::<u64>(), outputs.counts.bytes);
     assert_eq!(outputs.files.iter().map(|f| f.rows).sum::<u64>(), outputs.counts.rows);
+}
+
+#[tokio::test]
+async fn large_rows_are_decoded_fewer_at_a_time() {
+    let store = MemoryObjects::default();
+    let large = |n: usize| json!({ "profileId": "p", "personalEmail": { "label": format!("{n:01000}") } });
+    let rows: Vec<_> = (0..200).map(|n| if n < 100 { json!({ "profileId": "p" }) } else { large(n) }).collect();
+    let file = put(&store, "a", parquet(&plain(&rows), 100)).await;
+    let input = InputFile::open(&store, &file).await.unwrap().with_batch_bytes(20_000);
+    let all: Vec<usize> = (0..19).collect();
+    for (group, most) in [(0, 100), (1, 20)] {
+        let batches: Vec<_> = input.stream(group, &all, None, 1_000).unwrap().collect().await;
+        let counts: Vec<_> = batches.into_iter().map(|batch| batch.unwrap().num_rows()).collect();
+        let largest = *counts.iter().max().unwrap();
+        assert_eq!(counts.iter().sum::<usize>(), 100);
+        assert!(largest <= most && largest * 2 > most, "{counts:?}");
+    }
+    let input = input.with_batch_bytes(0);
+    assert_eq!(input.stream(1, &all, None, 1_000).unwrap().count().await, 100);
 }
 
 #[tokio::test]

@@ -183,7 +183,8 @@ proptest! {
         paths in subsequence(PATHS.to_vec(), 0..6),
         layout in layout(),
         row_batch in 1..5usize,
-        merge_bytes in select(&[1u64, 500, 2_000]),
+        (merge_bytes, batch_bytes) in (select(&[1u64, 500, 2_000]), select(&[1u64, 300, 16 << 20])),
+        index_bytes in select(&[1u64, 300, 3_000, 192 << 20]),
         pdg in any::<bool>(),
     ) {
         let files: Vec<Vec<Value>> = files
@@ -197,7 +198,7 @@ proptest! {
         job.identity_graph = if pdg { IdentityGraph::Pdg } else { IdentityGraph::None };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let whole = runtime.block_on(exported_rows(&job, &files, None));
-        (job.settings.row_batch, job.settings.merge_bytes) = (row_batch, merge_bytes);
+        job.settings = crate::Settings { row_batch, merge_bytes, batch_bytes, index_bytes, ..job.settings };
         prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, Some(layout))), whole);
     }
 

@@ -13,7 +13,8 @@ use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::id::{BatchId, JobId};
 use domain::instant::Micros;
 use domain::plan::{
-    DataFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice, TableName,
+    DataFile, DeleteFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice,
+    TableName,
 };
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use domain::registry::{ColumnNames, DatasetKind, IdentityGraph, MergePolicy};
@@ -250,6 +251,7 @@ pub struct Job {
     pub filter: ProfileFilter,
     pub slice: Option<Slice>,
     pub identity_graph: IdentityGraph,
+    pub deletes: Vec<DeleteFile>,
     pub settings: Settings,
 }
 
@@ -264,6 +266,7 @@ impl Default for Job {
             filter: ProfileFilter::default(),
             slice: None,
             identity_graph: IdentityGraph::Pdg,
+            deletes: Vec::new(),
             settings: Settings { row_batch: 3, ..Settings::default() },
         }
     }
@@ -330,7 +333,7 @@ impl Job {
         files: Vec<DataFile>,
         step: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
-        let part = PlannedPart { files, deletes: Vec::new(), slice: self.slice };
+        let part = PlannedPart { files, deletes: self.deletes.clone(), slice: self.slice };
         let plan = self.plan();
         let task = PartTask { plan: &plan, part: &part, settings: self.settings };
         let file_at = |_: &BatchId, n| Location::new("lake", format!("export/part-{n:03}.parquet"));
