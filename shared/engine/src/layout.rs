@@ -7,7 +7,7 @@ use crate::selection::Selection;
 use crate::shape::{Column, arrow_field, shown};
 use crate::source::Source;
 use crate::tree::{FileColumn, FileKind, file_columns, find};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow_schema::{ArrowError, DataType, FieldRef, Schema as ArrowSchema, SchemaRef};
 use domain::fields::Projection;
 use domain::plan::Plan;
@@ -277,22 +277,27 @@ impl<'a> ProfileIds<'a> {
         }
     }
 
-    /// The ids of rows that were read with the leaf; every row must have one.
+    /// The ids of rows that were read with the leaf; every row that counts must have one, and only those are asked for.
     pub(crate) fn ids<O: ReadObjects>(
         &self,
         input: &InputFile<O>,
         rows: &StructArray,
+        counts: impl Fn(usize) -> bool,
     ) -> Result<ArrayRef, EngineError> {
-        let ids = self.0.and_then(|column| rows.column_by_name(&column.name));
-        match ids {
-            Some(ids) if ids.null_count() == 0 => Ok(ids.clone()),
-            _ => Err(input.error("a row has no profile id")),
+        let ids = match self.0.and_then(|column| rows.column_by_name(&column.name)) {
+            Some(ids) => ids.clone(),
+            None => new_null_array(&DataType::Utf8, rows.len()),
+        };
+        let lacks = |row: usize| ids.is_null(row) && counts(row);
+        match ids.null_count() > 0 && (0..ids.len()).any(lacks) {
+            true => Err(input.error("a row has no profile id")),
+            false => Ok(ids),
         }
     }
 
     /// Fails if one of the exported rows has no id.
     pub(crate) fn check<O: ReadObjects>(&self, input: &InputFile<O>, rows: &StructArray) -> Result<(), EngineError> {
-        if !rows.is_empty() && self.may_be_null() { self.ids(input, rows).map(drop) } else { Ok(()) }
+        if !rows.is_empty() && self.may_be_null() { self.ids(input, rows, |_| true).map(drop) } else { Ok(()) }
     }
 
     /// Whether the file may lack ids.

@@ -11,6 +11,7 @@ mod deletes;
 mod error;
 mod identities;
 mod input;
+mod int96;
 mod layout;
 mod membership;
 mod merged;

@@ -14,7 +14,6 @@ mod verdict;
 
 use crate::batches::Batches;
 use crate::error::EngineError;
-use crate::input::InputFile;
 use crate::part::{Part, Progress, Step, Tally};
 use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
@@ -30,7 +29,7 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
 ) -> Result<(), EngineError> {
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
-        inputs.push(InputFile::open(part.objects, file).await?);
+        inputs.push(part.open(file).await?);
     }
     let index = Index::read(part, &inputs, tally).await?;
     let verdict = Verdict::new(part, &index);

@@ -150,7 +150,7 @@ impl Reading {
         if batch.is_empty() {
             return Ok(());
         }
-        let ids = strings(&profile.ids(input, batch)?).map_err(|_| input.unfit())?;
+        let ids = strings(&profile.ids(input, batch, |row| alive[row])?).map_err(|_| input.unfit())?;
         rows.profile.extend(alive.iter().enumerate().map(|(row, alive)| match alive {
             true if slice.is_none_or(|slice| slice.holds(iceberg_hash(ids.value(row)))) => self.ids.of(ids.value(row)),
             _ => NOBODY,

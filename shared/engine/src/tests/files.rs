@@ -3,7 +3,7 @@
 use super::table::*;
 use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
 use domain::schema::{Field, Kind};
@@ -82,28 +82,6 @@ async fn a_renamed_column_is_found_by_its_field_id() {
     let file = put(&store, "a", parquet(&batch(&arrow_schema(&older), &rows), 10)).await;
     let (exported, _) = Job::fields("score").files(&store, vec![file]).await;
     assert_eq!(exported, [json!({ "score": 5 })]);
-}
-
-#[tokio::test]
-async fn a_file_without_field_ids_is_read_by_name() {
-    let store = MemoryObjects::default();
-    let rows = [member("a", "ups", "s1", "realized", "2018-01-01T00:00:00Z")];
-    let with_ids = plain(&rows);
-    let bare = ArrowSchema::new(with_ids.schema().fields().iter().map(|f| without_ids(f)).collect::<Vec<_>>());
-    let file = put(&store, "a", parquet(&batch(&bare, &rows), 10)).await;
-    let mut job = Job::segment("ups", "s1", &[]);
-    job.projection = Default::default();
-    assert_eq!(job.files(&store, vec![file]).await.0, canonical(&rows));
-}
-
-fn without_ids(field: &ArrowField) -> ArrowField {
-    let data_type = match field.data_type() {
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| without_ids(f)).collect()),
-        DataType::List(element) => DataType::List(Arc::new(without_ids(element))),
-        DataType::Map(entries, sorted) => DataType::Map(Arc::new(without_ids(entries)), *sorted),
-        leaf => leaf.clone(),
-    };
-    ArrowField::new(field.name(), data_type, field.is_nullable())
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use domain::fields::Projection;
 use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::id::{BatchId, JobId};
 use domain::instant::Micros;
+use domain::name_mapping::NameMapping;
 use domain::plan::{
-    DataFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice, TableName,
+    DataFile, DeleteFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice,
+    TableName,
 };
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use domain::registry::{ColumnNames, DatasetKind, IdentityGraph, MergePolicy};
@@ -202,6 +204,9 @@ pub struct Job {
     pub projection: Projection,
     pub filter: ProfileFilter,
     pub slice: Option<Slice>,
+    pub deletes: Vec<DeleteFile>,
+    pub former: Vec<Field>,
+    pub name_mapping: Option<NameMapping>,
     pub identity_graph: IdentityGraph,
     pub settings: Settings,
 }
@@ -216,6 +221,9 @@ impl Default for Job {
             projection: Projection::default(),
             filter: ProfileFilter::default(),
             slice: None,
+            deletes: Vec::new(),
+            former: Vec::new(),
+            name_mapping: None,
             identity_graph: IdentityGraph::Pdg,
             settings: Settings { row_batch: 3, ..Settings::default() },
         }
@@ -226,11 +234,19 @@ impl Job {
     /// The job as a plan; its parts stand aside.
     pub fn plan(&self) -> Plan {
         let table = |name: &str| TableName { database: "sample".into(), table: name.into() };
-        let pin = Pin { dataset_id: "p".into(), table: table("p"), table_uuid: "p".into(), snapshot_id: Some(1) };
+        let pin = Pin {
+            dataset_id: "p".into(),
+            table: table("p"),
+            table_uuid: "p".into(),
+            snapshot_id: Some(1),
+            schema_id: Some(self.source.schema_id),
+        };
         let source = PlannedSource {
             kind: DatasetKind::Profile,
             pin,
             schema: self.source.clone(),
+            former: self.former.clone(),
+            name_mapping: self.name_mapping.clone(),
             columns: self.columns.clone(),
             unique_profiles: self.unique_profiles,
         };
@@ -283,7 +299,7 @@ impl Job {
         files: Vec<DataFile>,
         step: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
-        let part = PlannedPart { files, deletes: Vec::new(), slice: self.slice };
+        let part = PlannedPart { files, deletes: self.deletes.clone(), slice: self.slice };
         let plan = self.plan();
         let task = PartTask { plan: &plan, part: &part, settings: self.settings };
         let file_at = |_: &BatchId, n| Location::new("lake", format!("export/part-{n:03}.parquet"));
