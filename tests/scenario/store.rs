@@ -44,6 +44,9 @@ pub struct Dataset {
     /// `uniqueProfiles`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unique: bool,
+    /// Whether no file of it carries field ids, as those that a table took over. The table has a name mapping then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
     /// Buckets, where they are not the store's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<u32>,
@@ -136,7 +139,7 @@ impl Dataset {
     }
 }
 
-/// The bucket of a row, where there are buckets.
+/// The bucket of a row, where there are buckets. One without an id lies in the first, where it should not.
 pub fn bucket_of(buckets: Option<u32>, profile_id: &Value) -> Option<u32> {
-    buckets.map(|n| lake::bucket_of(n, profile_id.as_str().unwrap()))
+    buckets.map(|n| profile_id.as_str().map_or(0, |id| lake::bucket_of(n, id)))
 }

@@ -56,28 +56,32 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
         datasets.push(dataset);
         states.push(state);
     }
+    let Some(pins) = pin(ports, job, &datasets, &states).await? else { return Ok(None) };
+    hold(ports, &mut datasets, states, &pins).await?;
     let needs = judge(job, &datasets)?;
     let target = widened_target(ports, job, &registry, &datasets).await?;
-    let Some(pins) = pin(ports, job, &datasets, &states).await? else { return Ok(None) };
-    let tables = files(ports, &datasets, &states, &pins).await?;
+    let mut tables = files(ports, &datasets, &pins).await?;
     let unbucketed = |table: &TableFiles| table.data.iter().any(|file| file.bucket.is_none());
     if matches!(needs, MergeNeeds::Buckets(_)) && tables.iter().any(unbucketed) {
         let what = "The buckets of a table were given up while the job was planned; create the job again.";
         return Err(Halt::permanent(Code::DatasetUnfit, what));
     }
-    let sources = datasets.into_iter().zip(states).zip(pins).map(|((dataset, state), pin)| PlannedSource {
+    let sources = datasets.into_iter().zip(pins).zip(&mut tables).map(|((dataset, pin), table)| PlannedSource {
         kind: dataset.kind,
         pin,
-        schema: state.copy.schema,
+        schema: dataset.copy.map(|copy| copy.schema).unwrap_or_default(),
+        former: std::mem::take(&mut table.former),
+        name_mapping: table.name_mapping.take(),
         columns: dataset.columns,
         unique_profiles: dataset.unique_profiles,
     });
+    let sources = sources.collect();
     let resolved = job.resolved.clone();
     Ok(Some(Plan {
         version: PLAN_VERSION,
         tenant: job.tenant.clone(),
         job_id: job.id,
-        sources: sources.collect(),
+        sources,
         target,
         merge_policy: resolved.merge_policy,
         projection: resolved.projection,
@@ -182,13 +186,7 @@ async fn pin<P: Ports>(
     datasets: &[Dataset],
     states: &[TableState],
 ) -> Result<Option<Vec<Pin>>, Halt> {
-    let pins = datasets.iter().zip(states).map(|(dataset, state)| Pin {
-        dataset_id: dataset.id.clone(),
-        table: dataset.table.clone(),
-        table_uuid: state.copy.table_uuid.clone(),
-        snapshot_id: state.snapshot_id,
-    });
-    let pins: Vec<_> = pins.collect();
+    let pins: Vec<_> = datasets.iter().zip(states).map(|(d, state)| state.pin(&d.id, &d.table)).collect();
     let mut job = job.clone();
     loop {
         if let Some(pins) = &job.pins {
@@ -205,19 +203,31 @@ async fn pin<P: Ports>(
     }
 }
 
-/// The files of all sources at their pinned snapshots.
-async fn files<P: Ports>(
+/// Holds the datasets to their pins: an earlier attempt's, or another planner's, may name an older schema, which is then
+/// what everything is judged and planned by. The registry's copies stay as they are.
+async fn hold<P: Ports>(
     ports: &P,
-    datasets: &[Dataset],
-    states: &[TableState],
+    datasets: &mut [Dataset],
+    states: Vec<TableState>,
     pins: &[Pin],
-) -> Result<Vec<TableFiles>, Halt> {
-    let mut tables = Vec::new();
-    for ((dataset, state), pin) in datasets.iter().zip(states).zip(pins) {
+) -> Result<(), Halt> {
+    for ((dataset, state), pin) in datasets.iter_mut().zip(states).zip(pins) {
         if pin.table_uuid != state.copy.table_uuid {
             let what = format!("The table of the dataset {} was dropped and created again.", dataset.id);
             return Err(Halt::permanent(Code::DatasetUnfit, what));
         }
+        if pin.schema_id.is_some_and(|id| id != state.copy.schema.schema_id) {
+            let pinned = ports.lake().look_pinned(pin, &dataset.columns.profile_id).await?;
+            dataset.copy = Some(pinned.copy);
+        }
+    }
+    Ok(())
+}
+
+/// The files of all sources at their pinned snapshots.
+async fn files<P: Ports>(ports: &P, datasets: &[Dataset], pins: &[Pin]) -> Result<Vec<TableFiles>, Halt> {
+    let mut tables = Vec::new();
+    for (dataset, pin) in datasets.iter().zip(pins) {
         tables.push(ports.lake().files(pin, &dataset.columns.profile_id).await?);
     }
     let files: usize = tables.iter().map(|t: &TableFiles| t.data.len() + t.deletes.len()).sum();

@@ -88,6 +88,10 @@ impl ReadTables for MemoryTables {
         self.lock().get(table).map(|t| t.state.clone()).ok_or_else(|| LakeError::NoTable(table.clone()))
     }
 
+    async fn look_pinned(&self, pin: &Pin, profile_id: &str) -> Result<TableState, LakeError> {
+        self.look(&pin.table, profile_id).await
+    }
+
     async fn files(&self, pin: &Pin, _: &str) -> Result<TableFiles, LakeError> {
         let tables = self.lock();
         let table = tables.get(&pin.table).ok_or_else(|| LakeError::NoTable(pin.table.clone()))?;
@@ -106,7 +110,7 @@ impl ReadTables for MemoryTables {
             bytes: f.bytes,
             kind: f.kind.clone(),
         });
-        Ok(TableFiles { data: data.collect(), deletes: deletes.collect() })
+        Ok(TableFiles { data: data.collect(), deletes: deletes.collect(), ..TableFiles::default() })
     }
 }
 
@@ -204,8 +208,8 @@ pub async fn live_rows(
     table: &TableName,
     profile_id: &str,
 ) -> Vec<Value> {
-    let pin = Pin { dataset_id: String::new(), table: table.clone(), table_uuid: String::new(), snapshot_id: None };
-    let files = tables.files(&pin, profile_id).await.expect("the table is there");
+    let state = tables.look(table, profile_id).await.expect("the table is there");
+    let files = tables.files(&state.pin("", table), profile_id).await.expect("the table is there");
     let mut positions = BTreeSet::new();
     let mut ids = vec![BTreeSet::new(); files.deletes.len()];
     for (delete, ids) in files.deletes.iter().zip(&mut ids) {

@@ -4,7 +4,7 @@ pub(crate) mod column;
 
 use crate::failure::Failure;
 use column::read_column;
-use domain::plan::{DataFile, Pin, TableFiles};
+use domain::plan::{DataFile, TableFiles};
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
 use domain::registry::{Dataset, DatasetKind};
@@ -64,20 +64,16 @@ pub async fn check(
     let Some(field_id) = state.copy.schema.field(column).map(|f| f.id).filter(|_| checked.problems.is_empty()) else {
         return Ok(checked);
     };
-    let pin = Pin {
-        dataset_id: dataset.id.clone(),
-        table: dataset.table.clone(),
-        table_uuid: state.copy.table_uuid.clone(),
-        snapshot_id: state.snapshot_id,
-    };
-    let TableFiles { data: mut files, deletes } = tables.files(&pin, column).await?;
+    let pin = state.pin(&dataset.id, &dataset.table);
+    let TableFiles { data: mut files, deletes, name_mapping, .. } = tables.files(&pin, column).await?;
     files.sort_by_key(|f| f.bucket);
     let mut tally = Tally { buckets: state.copy.buckets, ..Tally::default() };
     for file in &files {
         let at = Location::parse(&file.location)
             .ok_or_else(|| Failure::say(format!("{} is no s3:// location.", file.location)))?;
         tally.enter(file);
-        read_column(objects, &at, file.bytes, (field_id, column), |id| tally.count(id)).await?;
+        let count = |id: Option<&str>| tally.count(id);
+        read_column(objects, &at, file.bytes, (field_id, column), name_mapping.as_ref(), count).await?;
     }
     checked.delete_files = deletes.len();
     tally.report(dataset, files.len(), &mut checked);

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use domain::plan::{Pin, TableName};
+use domain::plan::TableName;
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -32,12 +32,7 @@ pub async fn batch(
     sample: usize,
 ) -> Result<ReadBack, Failure> {
     let state = tables.look(table, "profileId").await?;
-    let pin = Pin {
-        dataset_id: String::new(),
-        table: table.clone(),
-        table_uuid: state.copy.table_uuid,
-        snapshot_id: state.snapshot_id,
-    };
+    let pin = state.pin("", table);
     let mut back = ReadBack::default();
     for file in tables.files(&pin, "profileId").await?.data {
         if !file.location.contains(&format!("/batchId={batch_id}/")) {

@@ -10,6 +10,7 @@ pub mod id;
 pub mod instant;
 pub mod job;
 pub mod message;
+pub mod name_mapping;
 pub mod plan;
 pub mod ports;
 pub mod problem;

@@ -7,8 +7,9 @@ pub use parts::compose_parts;
 use crate::fields::Projection;
 use crate::filter::{EventList, ProfileFilter};
 use crate::id::{BatchId, JobId};
+use crate::name_mapping::NameMapping;
 use crate::registry::{ColumnNames, DatasetKind, MergePolicy};
-use crate::schema::Schema;
+use crate::schema::{Field, Schema};
 use crate::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub struct Pin {
     pub table_uuid: String,
     /// The pinned snapshot; `None` = the table had none, and the input is empty.
     pub snapshot_id: Option<i64>,
+    /// Iceberg's id of the schema that was current when the snapshot was pinned, which may be younger than the snapshot;
+    /// `None` in records of older releases = the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<i32>,
 }
 
 /// The whole plan, stored as one object. It *is* the plan: whoever plans later reads it and computes no other.
@@ -87,8 +92,15 @@ pub struct PlannedSource {
     pub kind: DatasetKind,
     /// Table and snapshot.
     pub pin: Pin,
-    /// The schema at the pinned snapshot; files are read by its field ids.
+    /// The pinned schema; files are read by its field ids.
     pub schema: Schema,
+    /// Top-level columns of the table's other schemas: those of which the plan's equality deletes compare something that
+    /// `schema` has no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Field>,
+    /// What the columns of data files without field ids are; `None` = such files are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_mapping: Option<NameMapping>,
     /// What the table calls the columns that the product needs.
     pub columns: ColumnNames,
     /// Whether the owner promises one row per profile.
@@ -212,6 +224,10 @@ pub struct TableFiles {
     pub data: Vec<DataFile>,
     /// The delete files that some of them name by position here.
     pub deletes: Vec<DeleteFile>,
+    /// See [`PlannedSource::former`].
+    pub former: Vec<Field>,
+    /// See [`PlannedSource::name_mapping`].
+    pub name_mapping: Option<NameMapping>,
 }
 
 impl DataFile {
@@ -287,4 +303,23 @@ impl Counts {
 pub fn part_file(part: u32, attempt: u32, owner: &str, batch: &BatchId, sequence: usize) -> String {
     let owner = owner.get(..8).unwrap_or(owner);
     format!("batchId={batch}/{part:05}-{attempt}-{owner}-{sequence:03}.parquet")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn pins_and_sources_of_an_older_release_are_understood() {
+        let pin =
+            json!({"datasetId": "d", "table": {"database": "d", "table": "t"}, "tableUuid": "u", "snapshotId": 1});
+        let columns = serde_json::to_value(ColumnNames::default()).unwrap();
+        let source = json!({"kind": "profile", "pin": pin, "schema": {"schema-id": 0, "fields": []}, "columns": columns,
+            "uniqueProfiles": false});
+        let read: PlannedSource = serde_json::from_value(source.clone()).unwrap();
+        assert_eq!((read.pin.schema_id, &read.former, &read.name_mapping), (None, &Vec::new(), &None));
+        assert_eq!(serde_json::to_value(&read).unwrap(), source);
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
     let weight = part.task.part.weight();
     let mut before = 0;
     for file in &part.task.part.files {
-        let input = InputFile::open(part.objects, file).await?;
+        let input = part.open(file).await?;
         let source = &part.sources[file.source];
         let judge = Judge::bind(part, source, &input, part.deletes.of(file, &input))?;
         let rows = LoneRows::bind(part, file.source, &input)?;

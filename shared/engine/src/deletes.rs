@@ -12,6 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_schema::{ArrowError, DataType};
+use domain::name_mapping::{NameMapping, NamedField};
 use domain::plan::{DataFile, DeleteFile, DeleteKind, PlannedPart};
 use domain::ports::objects::ReadObjects;
 use domain::schema::{Field, Kind, Nested};
@@ -19,9 +20,9 @@ use futures::StreamExt;
 use hashbrown::HashTable;
 use std::collections::{HashMap, HashSet};
 
-/// Iceberg's field ids of a position delete file's columns.
-const FILE_PATH: i32 = 2_147_483_546;
-const POSITION: i32 = 2_147_483_545;
+/// Iceberg's field ids and names of a position delete file's columns.
+const FILE_PATH: (i32, &str) = (2_147_483_546, "file_path");
+const POSITION: (i32, &str) = (2_147_483_545, "pos");
 
 /// The delete files of a part, read.
 pub(crate) struct Deletes {
@@ -152,20 +153,27 @@ fn too_many_keys(source: &Source<'_>, most: usize) -> EngineError {
     ))
 }
 
+/// The columns of a position delete file that carries no field ids.
+fn position_names() -> NameMapping {
+    let field =
+        |(id, name): (i32, &str)| NamedField { names: vec![name.into()], field_id: Some(id), fields: Vec::new() };
+    NameMapping { fields: [FILE_PATH, POSITION].map(field).into() }
+}
+
 async fn read_positions<O: ReadObjects>(
     objects: &O,
     file: &DeleteFile,
     of: &HashSet<&str>,
     settings: &Settings,
 ) -> Result<HashMap<String, Vec<u64>>, EngineError> {
-    let input = open(objects, file).await?.with_batch_bytes(settings.batch_bytes);
+    let input = open(objects, file, Some(&position_names())).await?.with_batch_bytes(settings.batch_bytes);
     let missing = || input.error("it has no columns file_path and pos");
-    let by_id = |id: i32, name: &str| {
+    let leaf = |(id, name): (i32, &str)| {
         let field = Field { id, name: name.into(), required: true, kind: Kind::Primitive("string".into()) };
         let column = find(&input.columns, &field)?;
         matches!(column.kind, FileKind::Leaf(..)).then_some(column)
     };
-    let (path, position) = by_id(FILE_PATH, "file_path").zip(by_id(POSITION, "pos")).ok_or_else(missing)?;
+    let (path, position) = leaf(FILE_PATH).zip(leaf(POSITION)).ok_or_else(missing)?;
     let mut leaves = Vec::new();
     path.witness(&mut leaves);
     position.witness(&mut leaves);
@@ -196,12 +204,13 @@ async fn read_values<O: ReadObjects>(
     source: &Source<'_>,
     (settings, keys_left): (&Settings, usize),
 ) -> Result<DeletedValues, EngineError> {
-    let input = open(objects, file).await?.with_batch_bytes(settings.batch_bytes);
+    let input = open(objects, file, source.planned.name_mapping.as_ref()).await?.with_batch_bytes(settings.batch_bytes);
     let mut deleted = DeletedValues { columns: Vec::new(), rows: HashTable::new(), hashes: Hashes::new() };
     let (mut leaves, mut paths) = (Vec::new(), Vec::new());
     for id in field_ids {
         let unknown = || input.error(format!("it deletes by the field {id}, which the table's schema does not have"));
-        let path = path_to(&source.planned.schema.fields, *id).ok_or_else(unknown)?;
+        let path = path_to(&source.planned.schema.fields, *id).or_else(|| path_to(&source.planned.former, *id));
+        let path = path.ok_or_else(unknown)?;
         let Some(Field { kind: Kind::Primitive(name), .. }) = path.last() else { return Err(unknown()) };
         let data_type = leaf_type(name)?;
         paths.push(locate(&input.columns, &path, &mut leaves));
@@ -226,7 +235,11 @@ async fn read_values<O: ReadObjects>(
     Ok(deleted)
 }
 
-async fn open<O: ReadObjects>(objects: &O, file: &DeleteFile) -> Result<InputFile<O>, EngineError> {
+async fn open<O: ReadObjects>(
+    objects: &O,
+    file: &DeleteFile,
+    names: Option<&NameMapping>,
+) -> Result<InputFile<O>, EngineError> {
     let (location, bytes) = (file.location.clone(), file.bytes);
     let none = (Vec::new(), Vec::new());
     let whole = DataFile {
@@ -239,7 +252,7 @@ async fn open<O: ReadObjects>(objects: &O, file: &DeleteFile) -> Result<InputFil
         split_offsets: none.0,
         deletes: none.1,
     };
-    InputFile::open(objects, &whole).await
+    InputFile::open(objects, &whole, names).await
 }
 
 /// The fields from a top-level one down to the one of that id, through structs.

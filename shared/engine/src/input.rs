@@ -1,11 +1,13 @@
 //! One data file, opened: its columns, its row groups, and streams of the rows in them.
 
 use crate::error::EngineError;
+use crate::int96::in_micros;
 use crate::leaf::{ChunkBytes, EncodeError, LeafChunk};
 use crate::part::Settings;
 use crate::ranges::ObjectRanges;
-use crate::tree::{FileColumn, file_columns};
+use crate::tree::{FileColumn, carries_ids, file_columns, named_columns};
 use arrow_array::RecordBatch;
+use domain::name_mapping::{NO_MAPPING, NameMapping};
 use domain::plan::DataFile;
 use domain::ports::objects::{Location, ReadObjects};
 use futures::{FutureExt, Stream, StreamExt};
@@ -35,19 +37,27 @@ pub(crate) struct InputFile<O> {
 }
 
 impl<O: ReadObjects> InputFile<O> {
-    /// Reads a file's footer.
-    pub(crate) async fn open(objects: &O, file: &DataFile) -> Result<Self, EngineError> {
+    /// Reads a file's footer. `names` tells the columns of a file that carries no field ids.
+    pub(crate) async fn open(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
         let at = Location::parse(&file.location)
             .ok_or_else(|| EngineError::input(&file.location, "its location is no s3 URL"))?;
         let mut ranges = ObjectRanges { objects: Arc::new(objects.clone()), at, bytes: file.bytes };
         // The Arrow schema that some writers embed is of no use: it may hold types that differ from file to file.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let no_file = "it is no whole Parquet file";
-        let metadata = AssertUnwindSafe(ArrowReaderMetadata::load_async(&mut ranges, options))
+        let metadata = AssertUnwindSafe(ArrowReaderMetadata::load_async(&mut ranges, options.clone()))
             .catch_unwind()
             .await
             .map_err(|_| EngineError::input(&file.location, no_file))?
             .map_err(|e| EngineError::reading(&file.location, no_file, e))?;
+        let metadata = match in_micros(metadata.schema(), metadata.parquet_schema()) {
+            Some(schema) => {
+                let options = options.with_schema(Arc::new(schema));
+                ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+                    .map_err(|e| EngineError::reading(&file.location, no_file, e))?
+            }
+            None => metadata,
+        };
         let mut groups = Vec::new();
         for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
             let start = checked_start(group, file.bytes)
@@ -56,7 +66,13 @@ impl<O: ReadObjects> InputFile<O> {
                 groups.push(number);
             }
         }
-        let columns = file_columns(metadata.schema());
+        let columns = match (carries_ids(metadata.schema()), names) {
+            (true, _) => file_columns(metadata.schema()),
+            (false, Some(names)) => {
+                named_columns(metadata.schema(), names).map_err(|what| EngineError::input(&file.location, what))?
+            }
+            (false, None) => return Err(unnamed(&file.location)),
+        };
         let batch_bytes = Settings::default().batch_bytes;
         Ok(Self { location: file.location.clone(), columns, groups, ranges, metadata, batch_bytes })
     }
@@ -200,6 +216,11 @@ fn group_bytes(group: &RowGroupMetaData, leaves: &[usize]) -> u64 {
         u64::try_from(chunk.uncompressed_size().max(decoded)).ok()
     };
     leaves.iter().filter_map(leaf).fold(0, u64::saturating_add)
+}
+
+/// The refusal of a file whose columns nothing tells. It names the file, as the repair begins there.
+fn unnamed(location: &str) -> EngineError {
+    EngineError::Unsupported(format!("the data file {location} cannot be read: {NO_MAPPING}"))
 }
 
 /// Where a row group starts, if all of it lies within the file; the decoder takes that for granted.

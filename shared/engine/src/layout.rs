@@ -325,16 +325,21 @@ impl<'a> ProfileIds<'a> {
         }
     }
 
-    /// The ids of rows that were read with the leaf; every row must have one.
+    /// The ids of rows that were read with the leaf; every row that counts must have one, and only those are asked for.
     pub(crate) fn ids<O: ReadObjects>(
         &self,
         input: &InputFile<O>,
         rows: &StructArray,
+        counts: impl Fn(usize) -> bool,
     ) -> Result<ArrayRef, EngineError> {
-        let ids = self.0.and_then(|column| rows.column_by_name(&column.name));
-        match ids {
-            Some(ids) if ids.null_count() == 0 => Ok(ids.clone()),
-            _ => Err(Self::missing(input)),
+        let ids = match self.0.and_then(|column| rows.column_by_name(&column.name)) {
+            Some(ids) => ids.clone(),
+            None => new_null_array(&DataType::Utf8, rows.len()),
+        };
+        let lacks = |row: usize| ids.is_null(row) && counts(row);
+        match ids.null_count() > 0 && (0..ids.len()).any(lacks) {
+            true => Err(Self::missing(input)),
+            false => Ok(ids),
         }
     }
 

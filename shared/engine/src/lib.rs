@@ -14,6 +14,7 @@ mod error;
 mod hashes;
 mod identities;
 mod input;
+mod int96;
 mod layout;
 mod leaf;
 mod lone;

@@ -44,8 +44,7 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
 ) -> Result<(), EngineError> {
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
-        let input = InputFile::open(part.objects, file).await?;
-        inputs.push(input.with_batch_bytes(part.task.settings.batch_bytes));
+        inputs.push(part.open(file).await?);
     }
     let mut left = vec![Share::WHOLE];
     while let Some(share) = left.pop() {

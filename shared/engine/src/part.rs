@@ -4,12 +4,13 @@ use crate::alone;
 use crate::batches::Batches;
 use crate::deletes::Deletes;
 use crate::error::EngineError;
+use crate::input::InputFile;
 use crate::layout::Layout;
 use crate::membership::Wanted;
 use crate::merged;
 use crate::source::Source;
 use domain::id::BatchId;
-use domain::plan::{Counts, OutputList, PLAN_VERSION, Plan, PlannedPart};
+use domain::plan::{Counts, DataFile, OutputList, PLAN_VERSION, Plan, PlannedPart};
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 
 /// What is to be exported, and how.
@@ -131,6 +132,15 @@ pub(crate) struct Part<'a, O> {
     /// The wanted segments; `None`: everybody is exported.
     pub(crate) wanted: Option<&'a Wanted>,
     pub(crate) deletes: &'a Deletes,
+}
+
+impl<O: ReadObjects> Part<'_, O> {
+    /// Opens one of the part's data files.
+    pub(crate) async fn open(&self, file: &DataFile) -> Result<InputFile<O>, EngineError> {
+        let names = self.sources.get(file.source).and_then(|source| source.planned.name_mapping.as_ref());
+        let input = InputFile::open(self.objects, file, names).await?;
+        Ok(input.with_batch_bytes(self.task.settings.batch_bytes))
+    }
 }
 
 /// What a part has come to: its counters and its progress.

@@ -3,6 +3,7 @@
 
 mod files;
 mod filtering;
+mod foreign;
 mod oracle;
 mod projecting;
 mod properties;

@@ -1,6 +1,7 @@
 //! The columns of one data file, as a tree that knows field ids and leaf numbers.
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema};
+use domain::name_mapping::{NameMapping, NamedField};
 use domain::schema::Field;
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
@@ -13,7 +14,8 @@ pub(crate) struct FileColumn {
     pub(crate) nullable: bool,
     /// What is below it.
     pub(crate) kind: FileKind,
-    known_by: KnownBy,
+    /// Which field of the table it is; `None`: none, and it is not read.
+    id: Option<i32>,
 }
 
 /// What a column of a data file is.
@@ -29,22 +31,22 @@ pub(crate) enum FileKind {
     Map(Box<FileColumn>, Box<FileColumn>),
 }
 
-/// How a field of the table's schema finds its column in a file.
-#[derive(Clone, Copy, Debug)]
-enum KnownBy {
-    /// By field id.
-    Id(i32),
-    /// By name, as no column of the file carries an id.
-    Name,
-    /// Not at all: other columns carry ids and this one does not.
-    Nothing,
+/// The top-level columns of a file, as the field ids in its footer tell them; one without an id is never found. The schema
+/// is derived from Parquet's own, so that its leaves in depth-first order are the file's leaf columns.
+pub(crate) fn file_columns(schema: &ArrowSchema) -> Vec<FileColumn> {
+    columns(schema.fields(), None, &mut 0)
 }
 
-/// The top-level columns of a file. The schema is derived from Parquet's own, so that its leaves in depth-first order
-/// are the file's leaf columns.
-pub(crate) fn file_columns(schema: &ArrowSchema) -> Vec<FileColumn> {
-    let named = !schema.fields().iter().any(|f| carries_id(f));
-    columns(schema.fields(), named, &mut 0)
+/// The same of a file that carries no field ids, as a name mapping tells them. The error is a clause.
+pub(crate) fn named_columns(schema: &ArrowSchema, names: &NameMapping) -> Result<Vec<FileColumn>, String> {
+    let columns = columns(schema.fields(), Some(&names.fields), &mut 0);
+    check(&columns)?;
+    Ok(columns)
+}
+
+/// Whether any column of a file carries a field id.
+pub(crate) fn carries_ids(schema: &ArrowSchema) -> bool {
+    schema.fields().iter().any(|f| carries_id(f))
 }
 
 fn carries_id(field: &ArrowField) -> bool {
@@ -60,41 +62,57 @@ fn field_id(field: &ArrowField) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
-fn columns(fields: &Fields, named: bool, next_leaf: &mut usize) -> Vec<FileColumn> {
-    fields.iter().map(|f| column(f, named, next_leaf)).collect()
+/// The columns of one level. `names` is the level of a name mapping; `None`: the fields carry their ids themselves.
+fn columns(fields: &Fields, names: Option<&[NamedField]>, next_leaf: &mut usize) -> Vec<FileColumn> {
+    fields.iter().map(|f| column(f, f.name(), names, next_leaf)).collect()
 }
 
-fn column(field: &ArrowField, named: bool, next_leaf: &mut usize) -> FileColumn {
+fn column(field: &ArrowField, name: &str, names: Option<&[NamedField]>, next_leaf: &mut usize) -> FileColumn {
+    let named = names.and_then(|level| NamedField::called(level, name));
+    let below = names.map(|_| named.map_or(&[][..], |n| n.fields.as_slice()));
     let kind = match field.data_type() {
-        DataType::Struct(fields) => FileKind::Struct(columns(fields, named, next_leaf)),
-        DataType::List(element) => FileKind::List(Box::new(column(element, named, next_leaf))),
+        DataType::Struct(fields) => FileKind::Struct(columns(fields, below, next_leaf)),
+        DataType::List(element) => FileKind::List(Box::new(column(element, "element", below, next_leaf))),
         DataType::Map(entries, _) if let DataType::Struct(pair) = entries.data_type() => {
-            let key = column(&pair[0], named, next_leaf);
-            FileKind::Map(Box::new(key), Box::new(column(&pair[1], named, next_leaf)))
+            let key = column(&pair[0], "key", below, next_leaf);
+            FileKind::Map(Box::new(key), Box::new(column(&pair[1], "value", below, next_leaf)))
         }
         leaf => {
             *next_leaf += 1;
             FileKind::Leaf(*next_leaf - 1, leaf.clone())
         }
     };
-    let known_by = match field_id(field) {
-        Some(id) => KnownBy::Id(id),
-        None if named => KnownBy::Name,
-        None => KnownBy::Nothing,
-    };
-    FileColumn { name: field.name().clone(), nullable: field.is_nullable(), kind, known_by }
+    let id = if names.is_some() { named.and_then(|n| n.field_id) } else { field_id(field) };
+    FileColumn { name: field.name().clone(), nullable: field.is_nullable(), kind, id }
+}
+
+/// Two columns of a level that are one field tell nothing.
+fn check(columns: &[FileColumn]) -> Result<(), String> {
+    for (at, column) in columns.iter().enumerate() {
+        if let Some(other) = columns[..at].iter().find(|c| c.id.is_some() && c.id == column.id) {
+            let (one, other) = (&other.name, &column.name);
+            return Err(format!("its columns {one} and {other} are one field by its table's name mapping"));
+        }
+        column.check()?;
+    }
+    Ok(())
 }
 
 /// The column that is a field of the table's schema, if the file has it.
 pub(crate) fn find<'f>(columns: &'f [FileColumn], field: &Field) -> Option<&'f FileColumn> {
-    columns.iter().find(|c| match c.known_by {
-        KnownBy::Id(id) => id == field.id,
-        KnownBy::Name => c.name == field.name,
-        KnownBy::Nothing => false,
-    })
+    columns.iter().find(|c| c.id == Some(field.id))
 }
 
 impl FileColumn {
+    fn check(&self) -> Result<(), String> {
+        match &self.kind {
+            FileKind::Leaf(..) => Ok(()),
+            FileKind::Struct(fields) => check(fields),
+            FileKind::List(element) => element.check(),
+            FileKind::Map(key, value) => key.check().and_then(|()| value.check()),
+        }
+    }
+
     /// Adds the fewest leaves that tell how often this column occurs and where it is null. A map is only read with both
     /// its key and its value.
     pub(crate) fn witness(&self, leaves: &mut Vec<usize>) {

@@ -1,17 +1,17 @@
 //! Delete files: which of them apply to which data files, by the rules of Iceberg version 2, and which are understood.
 
+use crate::compared::Compared;
 use crate::error::Refusal;
 use crate::read::{entries, live};
 use domain::plan::{DataFile as Planned, DeleteFile, DeleteKind, TableName};
 use futures::TryStreamExt;
 use iceberg::metadata_columns::RESERVED_FIELD_ID_DELETE_FILE_PATH;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileFormat, Datum, Literal, ManifestEntryRef, ManifestFile, PrimitiveLiteral,
-    Schema, Struct, StructType, Type,
+    DataContentType, DataFile, DataFileFormat, Datum, Literal, ManifestEntryRef, ManifestFile, PrimitiveLiteral, Struct,
 };
 use iceberg::table::Table;
 use iceberg::{Error, ErrorKind, Result};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// The live delete files of a snapshot, to be found by what they may apply to.
 #[derive(Default)]
@@ -84,11 +84,9 @@ impl Deletes {
     pub(crate) fn named_by(
         &self,
         data: &mut [Planned],
-        schema: &Schema,
+        columns: &Compared,
         table: &TableName,
     ) -> std::result::Result<Vec<DeleteFile>, Refusal> {
-        let mut comparable = BTreeSet::new();
-        collect_comparable(schema.as_struct(), &mut comparable);
         let mut places = vec![None; self.files.len()];
         let mut named = Vec::new();
         for at in data.iter_mut().flat_map(|file| &mut file.deletes) {
@@ -96,7 +94,7 @@ impl Deletes {
                 Some(place) => place,
                 None => {
                     places[*at] = Some(named.len());
-                    named.push(planned(self.files[*at].data_file(), &comparable, table)?);
+                    named.push(planned(self.files[*at].data_file(), columns, table)?);
                     named.len() - 1
                 }
             };
@@ -132,7 +130,7 @@ fn kind(file: &DataFile) -> std::result::Result<DeleteKind, String> {
 }
 
 /// A delete file as a plan names it, or why the table is refused.
-fn planned(file: &DataFile, comparable: &BTreeSet<i32>, table: &TableName) -> std::result::Result<DeleteFile, Refusal> {
+fn planned(file: &DataFile, columns: &Compared, table: &TableName) -> std::result::Result<DeleteFile, Refusal> {
     let path = file.file_path();
     let refused = |what: &str| {
         Refusal(format!(
@@ -147,27 +145,14 @@ fn planned(file: &DataFile, comparable: &BTreeSet<i32>, table: &TableName) -> st
         if field_ids.is_empty() {
             return Err(refused(&format!("the equality delete file {path}, which names no field ids")));
         }
-        if let Some(id) = field_ids.iter().find(|id| !comparable.contains(id)) {
+        if let Some(id) = field_ids.iter().find(|id| !columns.has(**id)) {
             return Err(refused(&format!(
-                "the equality delete file {path}, which compares the field id {id}: that is no plain column of the table \
-                 any more, or lies in a list or map"
+                "the equality delete file {path}, which compares the field id {id}: no schema of the table has it as a \
+                 plain column outside of lists and maps"
             )));
         }
     }
     Ok(DeleteFile { location: path.into(), bytes: file.file_size_in_bytes(), kind })
-}
-
-/// The ids of plain fields, in structs too, but not in lists and maps: there a row has no one value.
-fn collect_comparable(fields: &StructType, ids: &mut BTreeSet<i32>) {
-    for field in fields.fields() {
-        match field.field_type.as_ref() {
-            Type::Primitive(_) => {
-                ids.insert(field.id);
-            }
-            Type::Struct(below) => collect_comparable(below, ids),
-            Type::List(_) | Type::Map(_) => {}
-        }
-    }
 }
 
 /// The one data file that a position delete file is about, where its metadata tells.

@@ -5,6 +5,7 @@
 
 mod append;
 mod catalog;
+mod compared;
 mod create;
 mod deletes;
 mod error;

@@ -1,14 +1,17 @@
 //! Planning: the live files of a snapshot, and what they must keep to.
 
+use crate::compared::Compared;
 use crate::deletes::Deletes;
 use crate::error::Refusal;
 use crate::read::{entries, live, manifests};
 use crate::schema::buckets;
+use domain::name_mapping::{NAME_MAPPING, NameMapping};
 use domain::plan::{DataFile, TableFiles, TableName};
 use futures::TryStreamExt;
 use iceberg::Result;
 use iceberg::spec::{
-    DataFileFormat, ManifestContentType, ManifestEntryRef, ManifestFile, PrimitiveLiteral, SnapshotRef,
+    DataFileFormat, ManifestContentType, ManifestEntryRef, ManifestFile, PrimitiveLiteral, Schema, SchemaRef,
+    SnapshotRef,
 };
 use iceberg::table::Table;
 
@@ -16,10 +19,12 @@ use iceberg::table::Table;
 pub(crate) async fn files(
     table: &Table,
     snapshot: &SnapshotRef,
+    schema: &SchemaRef,
     name: &TableName,
     profile_id: &str,
 ) -> Result<TableFiles> {
-    let rules = Rules::of(table, name, profile_id);
+    let name_mapping = name_mapping(table, name)?;
+    let rules = Rules::of(table, schema, name, profile_id);
     let of_deletes = |m: &ManifestFile| m.content == ManifestContentType::Deletes;
     let (of_deletes, of_data) = manifests(table, snapshot).await?.into_iter().partition(of_deletes);
     let deletes = Deletes::read(table, of_deletes).await?;
@@ -31,8 +36,21 @@ pub(crate) async fn files(
             data.push(DataFile { deletes, ..rules.planned(&manifest, entry)? });
         }
     }
-    let deletes = deletes.named_by(&mut data, table.metadata().current_schema(), name)?;
-    Ok(TableFiles { data, deletes })
+    let columns = Compared::of(table.metadata(), schema);
+    let deletes = deletes.named_by(&mut data, &columns, name)?;
+    let former = columns.former(&deletes)?;
+    Ok(TableFiles { data, deletes, former, name_mapping })
+}
+
+/// The table's name mapping, if it has one.
+fn name_mapping(table: &Table, name: &TableName) -> std::result::Result<Option<NameMapping>, Refusal> {
+    let Some(json) = table.metadata().properties().get(NAME_MAPPING) else { return Ok(None) };
+    NameMapping::parse(json).map(Some).map_err(|what| {
+        Refusal(format!(
+            "{name} has a damaged name mapping, its property {NAME_MAPPING}: {what}; set the property anew or remove it, and \
+             try again"
+        ))
+    })
 }
 
 /// What a table's live data files must keep to.
@@ -45,9 +63,9 @@ struct Rules<'t> {
 }
 
 impl<'t> Rules<'t> {
-    fn of(table: &'t Table, name: &'t TableName, profile_id: &'t str) -> Self {
+    fn of(table: &'t Table, schema: &Schema, name: &'t TableName, profile_id: &'t str) -> Self {
         let metadata = table.metadata();
-        let column = metadata.current_schema().as_struct().field_by_name(profile_id).map(|c| c.id);
+        let column = schema.as_struct().field_by_name(profile_id).map(|c| c.id);
         let buckets = column.and_then(|id| Some((id, buckets(metadata.default_partition_spec(), id)?.1)));
         Self { table, name, profile_id, buckets }
     }

@@ -1,6 +1,7 @@
 //! Looking at tables: what a table is now, and what its manifests list.
 
 use crate::Lake;
+use crate::catalog::Judged;
 use crate::deletes::kind_name;
 use crate::error::lake_error;
 use crate::glue::GlueApi;
@@ -13,7 +14,8 @@ use domain::registry::TableCopy;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use iceberg::Result;
 use iceberg::spec::{
-    DataFileFormat, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, SnapshotRef,
+    DataFileFormat, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Schema, SchemaRef,
+    SnapshotRef,
 };
 use iceberg::table::Table;
 use std::collections::BTreeSet;
@@ -27,24 +29,51 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> ReadTables for Lake<O, G> {
         state(judged.table(), profile_id).await.map_err(|e| lake_error(table, e))
     }
 
+    async fn look_pinned(&self, pin: &Pin, profile_id: &str) -> std::result::Result<TableState, LakeError> {
+        let (judged, schema) = self.judge_pinned(pin).await?;
+        state_under(judged.table(), &schema, profile_id).await.map_err(|e| lake_error(&pin.table, e))
+    }
+
     async fn files(&self, pin: &Pin, profile_id: &str) -> std::result::Result<TableFiles, LakeError> {
+        let (judged, schema) = self.judge_pinned(pin).await?;
+        let Some(snapshot_id) = pin.snapshot_id else { return Ok(TableFiles::default()) };
+        let Some(snapshot) = judged.table().metadata().snapshot_by_id(snapshot_id) else {
+            return Err(LakeError::SnapshotGone(pin.table.clone()));
+        };
+        let planned = planning::files(judged.table(), snapshot, &schema, &pin.table, profile_id).await;
+        planned.map_err(|e| lake_error(&pin.table, e))
+    }
+}
+
+impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
+    /// The table of a pin, and the schema that was pinned.
+    async fn judge_pinned(&self, pin: &Pin) -> std::result::Result<(Judged, SchemaRef), LakeError> {
         let judged = self.judge(&pin.table).await?;
         let metadata = judged.table().metadata();
         if metadata.uuid().to_string() != pin.table_uuid {
             return Err(LakeError::OtherTable(pin.table.clone()));
         }
-        let Some(snapshot_id) = pin.snapshot_id else { return Ok(TableFiles::default()) };
-        let Some(snapshot) = metadata.snapshot_by_id(snapshot_id) else {
-            return Err(LakeError::SnapshotGone(pin.table.clone()));
+        let schema = match pin.schema_id {
+            Some(id) => metadata.schema_by_id(id).cloned().ok_or_else(|| {
+                LakeError::Unsupported(format!(
+                    "{} has dropped the schema {id} from its metadata, by which the job is to read it; create the job again",
+                    pin.table
+                ))
+            })?,
+            None => metadata.current_schema().clone(),
         };
-        planning::files(judged.table(), snapshot, &pin.table, profile_id).await.map_err(|e| lake_error(&pin.table, e))
+        Ok((judged, schema))
     }
 }
 
 /// What a table is now.
 pub(crate) async fn state(table: &Table, profile_id: &str) -> Result<TableState> {
+    state_under(table, table.metadata().current_schema(), profile_id).await
+}
+
+/// The same under another of its schemas.
+async fn state_under(table: &Table, schema: &Schema, profile_id: &str) -> Result<TableState> {
     let metadata = table.metadata();
-    let schema = metadata.current_schema();
     let column = schema.as_struct().field_by_name(profile_id);
     let (delete_kinds, foreign_formats) = live_kinds(table).await?;
     Ok(TableState {

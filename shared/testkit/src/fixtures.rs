@@ -75,6 +75,7 @@ pub fn pin() -> Pin {
         table: table("profiles"),
         table_uuid: "11111111-0000-4000-8000-000000000001".into(),
         snapshot_id: Some(4_711),
+        schema_id: Some(0),
     }
 }
 
@@ -98,6 +99,8 @@ pub fn plan(job: &Job, parts: u32) -> Plan {
             kind: DatasetKind::Profile,
             pin: pin(),
             schema: profile_schema(),
+            former: Vec::new(),
+            name_mapping: None,
             columns: ColumnNames::default(),
             unique_profiles: true,
         }],

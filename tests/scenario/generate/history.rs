@@ -43,9 +43,11 @@ pub(super) fn dataset(_: &str, table: Table) -> BoxedStrategy<Dataset> {
     let change = (select(changes.to_vec()), 0..=COMMITS);
     let names: Vec<_> = (0..COMMITS * FILES).map(|n| format!("f{n}")).collect();
     let commits = vec(drawn(table), 0..=COMMITS);
-    (commits, Just(names).prop_shuffle(), change, prop::bool::weighted(0.2))
-        .prop_map(move |(commits, names, (change, at), otherwise)| {
-            let made = fitted(table, commits, names, change, at);
+    (commits, Just(names).prop_shuffle(), change, prop::bool::weighted(0.2), prop::bool::weighted(0.2))
+        .prop_map(move |(commits, names, (change, at), otherwise, bare)| {
+            let mut made = fitted(table, commits, names, change, at);
+            // A name that was two columns tells neither.
+            made.bare = bare && change != Change::Replaced;
             if otherwise { called_otherwise(made) } else { made }
         })
         .boxed()
@@ -90,7 +92,7 @@ fn fitted(table: Table, drawn: Vec<Drawn>, names: Vec<String>, change: Change, a
         commits.push(Commit { columns: evolution, ..Commit::default() });
     }
     let kind = table.kind().to_owned();
-    Dataset { kind, columns, names: BTreeMap::new(), unique: false, buckets: None, commits }
+    Dataset { kind, columns, names: BTreeMap::new(), unique: false, bare: false, buckets: None, commits }
 }
 
 /// The columns before the change, and the change.

@@ -7,6 +7,7 @@ mod events;
 mod evolution;
 mod fields;
 mod filtering;
+mod foreign;
 mod grouping;
 mod identities;
 mod limits;

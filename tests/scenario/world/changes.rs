@@ -20,14 +20,16 @@ pub struct Changes<'w> {
     objects: &'w MemoryObjects,
     /// What the names of delete files start with.
     prefix: String,
+    /// Whether the files carry no field ids.
+    bare: bool,
     positions: BTreeMap<Option<u32>, Vec<(String, usize)>>,
     equal: Vec<Pending>,
 }
 
 impl<'w> Changes<'w> {
     /// No deletes yet.
-    pub fn new(lake: &'w TestLake, objects: &'w MemoryObjects, prefix: String) -> Self {
-        Self { lake, objects, prefix, positions: BTreeMap::new(), equal: Vec::new() }
+    pub fn new(lake: &'w TestLake, objects: &'w MemoryObjects, prefix: String, bare: bool) -> Self {
+        Self { lake, objects, prefix, bare, positions: BTreeMap::new(), equal: Vec::new() }
     }
 
     /// Deletes a row of a file in a bucket.
@@ -40,7 +42,7 @@ impl<'w> Changes<'w> {
         let columns: Vec<_> = equal.on.iter().map(|name| schema.field(name).unwrap().clone()).collect();
         let field_ids = columns.iter().map(|field| field.id).collect();
         let kind = DeleteKind::Equality { field_ids };
-        let (body, _) = files::write(&Schema { schema_id: 0, fields: columns }, &equal.rows, None);
+        let (body, _) = files::write(&Schema { schema_id: 0, fields: columns }, &equal.rows, None, self.bare);
         let rows = equal.rows.len() as u64;
         self.equal.extend(buckets.iter().map(|bucket| (*bucket, kind.clone(), body.clone(), rows)));
     }
@@ -49,7 +51,7 @@ impl<'w> Changes<'w> {
     pub async fn commit(self, table: &TableName, data: Vec<NewDataFile>) {
         let positions = self.positions.into_iter().map(|(bucket, mut rows)| {
             rows.sort();
-            (bucket, DeleteKind::Position, files::write_positions(&rows), rows.len() as u64)
+            (bucket, DeleteKind::Position, files::write_positions(&rows, self.bare), rows.len() as u64)
         });
         let mut deletes = Vec::new();
         for (n, (bucket, kind, body, rows)) in positions.chain(self.equal).enumerate() {

@@ -19,22 +19,39 @@ use std::sync::Arc;
 const FILE_PATH: i32 = 2_147_483_546;
 const POS: i32 = 2_147_483_545;
 
-/// Rows as a file of a table, and where its row groups start.
-pub fn write(schema: &Schema, rows: &[Fields], group: Option<usize>) -> (Bytes, Vec<u64>) {
-    let schema = Arc::new(ArrowSchema::new(arrow_fields(&schema.fields)));
-    let mut decoder = ReaderBuilder::new(schema).with_strict_mode(true).build_decoder().unwrap();
+/// Rows as a file of a table, and where its row groups start. A bare one carries no field ids.
+pub fn write(schema: &Schema, rows: &[Fields], group: Option<usize>, bare: bool) -> (Bytes, Vec<u64>) {
+    let schema = ArrowSchema::new(arrow_fields(&schema.fields));
+    let schema = if bare { ArrowSchema::new(stripped(schema.fields())) } else { schema };
+    let mut decoder = ReaderBuilder::new(Arc::new(schema)).with_strict_mode(true).build_decoder().unwrap();
     decoder.serialize(rows).unwrap();
     encode(&decoder.flush().unwrap().unwrap(), group)
 }
 
 /// A position delete file of these rows: location and position.
-pub fn write_positions(rows: &[(String, usize)]) -> Bytes {
+pub fn write_positions(rows: &[(String, usize)], bare: bool) -> Bytes {
     let column = |name: &str, id, kind| field(name, id, true, kind);
     let fields = [column("file_path", FILE_PATH, DataType::Utf8), column("pos", POS, DataType::Int64)];
     let locations = StringArray::from_iter_values(rows.iter().map(|(location, _)| location));
     let positions = Int64Array::from_iter_values(rows.iter().map(|(_, row)| *row as i64));
-    let schema = Arc::new(ArrowSchema::new(fields.into_iter().collect::<ArrowFields>()));
-    encode(&RecordBatch::try_new(schema, vec![Arc::new(locations), Arc::new(positions)]).unwrap(), None).0
+    let fields = fields.into_iter().collect::<ArrowFields>();
+    let schema = ArrowSchema::new(if bare { stripped(&fields) } else { fields });
+    encode(&RecordBatch::try_new(Arc::new(schema), vec![Arc::new(locations), Arc::new(positions)]).unwrap(), None).0
+}
+
+/// The fields without their ids.
+fn stripped(fields: &ArrowFields) -> ArrowFields {
+    let field = |field: &FieldRef| {
+        let below = |below: &FieldRef| stripped(&[below.clone()].into_iter().collect())[0].clone();
+        let data_type = match field.data_type() {
+            DataType::Struct(fields) => DataType::Struct(stripped(fields)),
+            DataType::List(element) => DataType::List(below(element)),
+            DataType::Map(entries, sorted) => DataType::Map(below(entries), *sorted),
+            leaf => leaf.clone(),
+        };
+        Arc::new(ArrowField::new(field.name(), data_type, field.is_nullable()))
+    };
+    fields.iter().map(field).collect()
 }
 
 fn encode(batch: &RecordBatch, group: Option<usize>) -> (Bytes, Vec<u64>) {

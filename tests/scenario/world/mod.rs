@@ -4,25 +4,27 @@
 mod cells;
 mod changes;
 mod files;
+mod names;
 mod ports;
 mod tables;
 
 use crate::oracle::{Outcome, sort};
-use crate::store::Store;
-use domain::plan::{Pin, TableName};
+use crate::store::{Evolution, Store};
+use domain::plan::TableName;
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
+use domain::ports::queue::SendMessages;
 use domain::problem::Problem;
 use domain::registry::Registry;
 use domain::tenant::Tenant;
 use edge::http::{Headers, Request};
 use edge::verdict::Caller;
-use export_worker::Settings;
+use export_worker::{Halt, Settings};
 use lake::Lake;
 use lake::twin::MemoryGlue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use testkit::{ManualClock, MemoryJobs, MemoryObjects, MemoryQueue, MemoryRegistry, SeededRandom, fixtures};
+use testkit::{Fault, ManualClock, MemoryJobs, MemoryObjects, MemoryQueue, MemoryRegistry, SeededRandom, fixtures};
 
 /// The id of the export dataset.
 pub const EXPORTS: &str = "exports";
@@ -48,11 +50,13 @@ impl World {
     /// The sandbox of a store, its tables made and filled.
     pub async fn new(store: &Store) -> Self {
         let objects = MemoryObjects::default();
-        let lake = Lake::new(MemoryGlue::default(), objects.clone());
+        let glue = MemoryGlue::default();
+        let lake = Lake::new(glue.clone(), objects.clone());
         let tenant = fixtures::tenant();
         let mut registry = Registry::default();
         for (id, dataset) in &store.datasets {
-            registry.datasets.push(tables::source(&lake, &objects, id, dataset, store.buckets_of(dataset)).await);
+            let buckets = store.buckets_of(dataset);
+            registry.datasets.push(tables::source(&lake, &glue, &objects, id, dataset, buckets).await);
         }
         let known = if store.old_exports { &[] } else { registry.datasets.as_slice() };
         let target = tables::target(&lake, known).await;
@@ -113,6 +117,23 @@ impl World {
         }
     }
 
+    /// Lets the worker plan a job that was just posted, and crash once its inputs are pinned.
+    pub async fn crash_when_pinned(&self) {
+        let messages = self.queue.take();
+        assert_eq!(messages.len(), 1);
+        self.objects.fail_next("create", Fault::BeforeEffect);
+        let crashed = export_worker::handle(self, &messages[0]).await;
+        assert!(matches!(crashed, Err(Halt::Later(_))), "{crashed:?}");
+        self.queue.send(&messages).await.unwrap();
+    }
+
+    /// Changes the columns of a dataset without a snapshot.
+    pub async fn change(&self, dataset: &str, change: &Evolution) {
+        let schema = self.lake.look(&table(dataset), "profileId").await.unwrap().copy.schema;
+        let mut last_id = changes::last_id(&schema) + 100;
+        self.lake.evolve(&table(dataset), &changes::changed(schema, change, &mut last_id)).await.unwrap();
+    }
+
     /// A job from its creation to its end, as it is shown then.
     pub async fn job(&self, body: &Value) -> Value {
         let created = self.post(body).await.unwrap_or_else(|problem| panic!("the request is refused: {problem:#?}"));
@@ -148,8 +169,7 @@ impl World {
     async fn batch(&self, batch: &str) -> Vec<Value> {
         let table = table(EXPORTS);
         let state = self.lake.look(&table, "profileId").await.unwrap();
-        let (table_uuid, snapshot_id) = (state.copy.table_uuid, state.snapshot_id);
-        let pin = Pin { dataset_id: EXPORTS.into(), table, table_uuid, snapshot_id };
+        let pin = state.pin(EXPORTS, &table);
         let files = self.lake.files(&pin, "profileId").await.unwrap();
         let mut rows = Vec::new();
         for file in files.data.iter().filter(|f| f.location.contains(&format!("/batchId={batch}/"))) {

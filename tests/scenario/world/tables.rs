@@ -1,7 +1,7 @@
 //! Tables: source tables made and filled, the export table.
 
 use super::changes::{self, Changes};
-use super::{EXPORTS, TestLake, files, table};
+use super::{EXPORTS, TestLake, files, names, table};
 use crate::store::{Commit, Dataset, Fields, File, bucket_of};
 use crate::types::Type;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use domain::registry::{ColumnNames, Dataset as Registered, DatasetKind};
 use domain::schema::{Field, Kind, Nested, Schema};
 use domain::union::{Input, export_schema};
 use lake::NewDataFile;
+use lake::twin::MemoryGlue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use testkit::MemoryObjects;
@@ -18,6 +19,7 @@ use testkit::MemoryObjects;
 /// Makes and fills the table of a dataset; the dataset as it is registered.
 pub async fn source(
     lake: &TestLake,
+    glue: &MemoryGlue,
     objects: &MemoryObjects,
     id: &str,
     dataset: &Dataset,
@@ -29,9 +31,13 @@ pub async fn source(
     let location = format!("s3://lake/{id}");
     lake.create_profile_table(&table(id), &location, &schema, buckets, dataset.profile_id_after(0)).await.unwrap();
     let last_id = changes::last_id(&schema);
-    let mut made = Table { lake, objects, id, schema: None, last_id, buckets, placed: HashMap::new() };
+    let (bare, schemas, placed) = (dataset.bare, Vec::new(), HashMap::new());
+    let mut made = Table { lake, objects, id, schemas, last_id, buckets, bare, placed };
     for (n, commit) in dataset.commits.iter().enumerate() {
         made.commit(n, commit, dataset.profile_id_after(n + 1)).await;
+    }
+    if bare {
+        names::set(glue, objects, id, &made.schemas).await;
     }
     let state = lake.look(&table(id), &columns.profile_id).await.unwrap();
     Registered {
@@ -74,11 +80,12 @@ struct Table<'w> {
     lake: &'w TestLake,
     objects: &'w MemoryObjects,
     id: &'w str,
-    /// The columns as they stand; `None` = not looked at yet.
-    schema: Option<Schema>,
+    /// The columns as they have been; none = not looked at yet.
+    schemas: Vec<Schema>,
     /// The greatest field id that was ever given.
     last_id: i32,
     buckets: Option<u32>,
+    bare: bool,
     /// Where each row of the store went: bucket, location and position.
     placed: HashMap<(String, usize), (Option<u32>, String, usize)>,
 }
@@ -86,20 +93,21 @@ struct Table<'w> {
 impl Table<'_> {
     /// The `number`th commit. `profile_id` is what the table calls that column after it.
     async fn commit(&mut self, number: usize, commit: &Commit, profile_id: &str) {
-        let mut schema = match self.schema.take() {
-            Some(schema) => schema,
-            None => self.lake.look(&table(self.id), profile_id).await.unwrap().copy.schema,
-        };
+        if self.schemas.is_empty() {
+            self.schemas.push(self.lake.look(&table(self.id), profile_id).await.unwrap().copy.schema);
+        }
+        let mut schema = self.schemas.last().unwrap().clone();
         for change in &commit.columns {
             schema = changes::changed(schema, change, &mut self.last_id);
             self.lake.evolve(&table(self.id), &schema).await.unwrap();
+            self.schemas.push(schema.clone());
         }
         let mut data = Vec::new();
         for file in &commit.append {
             data.extend(self.put(file, &schema, profile_id).await);
         }
         let prefix = format!("s3://lake/{}/deletes/{number}", self.id);
-        let mut deletes = Changes::new(self.lake, self.objects, prefix);
+        let mut deletes = Changes::new(self.lake, self.objects, prefix, self.bare);
         for (file, row) in &commit.positions {
             deletes.position(self.placed[&(file.clone(), *row)].clone());
         }
@@ -112,7 +120,6 @@ impl Table<'_> {
             deletes.equal(&schema, equal, &buckets);
         }
         deletes.commit(&table(self.id), data).await;
-        self.schema = Some(schema);
     }
 
     /// Writes a file of the store, one for each bucket.
@@ -127,7 +134,7 @@ impl Table<'_> {
         }
         let mut written = Vec::new();
         for (bucket, rows) in parts {
-            let (body, split_offsets) = files::write(schema, &rows, file.group);
+            let (body, split_offsets) = files::write(schema, &rows, file.group, self.bare);
             let location = location(self.id, &file.file, bucket);
             let new =
                 NewDataFile { location, bytes: body.len() as u64, rows: rows.len() as u64, bucket, split_offsets };

@@ -7,7 +7,7 @@ use crate::inspect::column::read_column;
 use crate::tables::KeepTables;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use domain::plan::{DeleteKind, Pin};
+use domain::plan::{DeleteKind, TableFiles};
 use domain::ports::lake::TableState;
 use domain::ports::objects::{Location, ReadObjects};
 use domain::registry::Dataset;
@@ -87,18 +87,14 @@ pub async fn by_position(
         return Ok(Vec::new());
     };
     let wanted: BTreeSet<_> = ids.iter().map(|id| state.copy.buckets.map(|n| bucket_of(n, id))).collect();
-    let pin = Pin {
-        dataset_id: dataset.id.clone(),
-        table: dataset.table.clone(),
-        table_uuid: state.copy.table_uuid.clone(),
-        snapshot_id: state.snapshot_id,
-    };
+    let pin = state.pin(&dataset.id, &dataset.table);
     let mut buckets: BTreeMap<Option<u32>, BTreeSet<(String, i64)>> = BTreeMap::new();
-    for file in tables.files(&pin, name).await?.data.into_iter().filter(|f| wanted.contains(&f.bucket)) {
+    let TableFiles { data, name_mapping, .. } = tables.files(&pin, name).await?;
+    for file in data.into_iter().filter(|f| wanted.contains(&f.bucket)) {
         let at = Location::parse(&file.location)
             .ok_or_else(|| Failure::say(format!("{} is no s3:// location.", file.location)))?;
         let (mut row, mut rows) = (0, Vec::new());
-        read_column(objects, &at, file.bytes, (field_id, name), |id| {
+        read_column(objects, &at, file.bytes, (field_id, name), name_mapping.as_ref(), |id| {
             rows.extend(id.is_some_and(|id| ids.contains(id)).then_some(row));
             row += 1;
         })

@@ -20,7 +20,6 @@ use crate::import::{self, Changes, Imported, lenient_schema};
 use crate::registry::RegistryFile;
 use crate::tables::KeepTables;
 use arrow_array::RecordBatch;
-use domain::plan::Pin;
 use domain::ports::lake::TableState;
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::{Dataset, DatasetKind};
@@ -174,12 +173,7 @@ async fn only_first(
     state: &TableState,
     tables: &impl KeepTables,
 ) -> Result<bool, Failure> {
-    let pin = Pin {
-        dataset_id: dataset.id.clone(),
-        table: dataset.table.clone(),
-        table_uuid: state.copy.table_uuid.clone(),
-        snapshot_id: state.snapshot_id,
-    };
+    let pin = state.pin(&dataset.id, &dataset.table);
     let files = tables.files(&pin, &dataset.columns.profile_id).await?;
     let rows: u64 = files.data.iter().map(|f| f.rows).sum();
     let more = (0..sample.profiles).any(|n| History::of(sample, n) != History::Untouched);

@@ -107,18 +107,22 @@ mod tests {
     }
 
     fn table(data: Vec<DataFile>) -> TableFiles {
-        TableFiles { data, deletes: Vec::new() }
+        TableFiles { data, ..TableFiles::default() }
     }
 
     #[test]
     fn a_part_has_the_delete_files_that_its_files_name_and_no_others() {
         let delete = |name: &str| DeleteFile { location: name.into(), bytes: 1, kind: DeleteKind::Position };
         let named = |location: &str, bucket, deletes| DataFile { bucket: Some(bucket), deletes, ..data_file(location) };
-        let first =
-            TableFiles { data: vec![named("a", 0, vec![0]), named("b", 1, vec![])], deletes: vec![delete("x")] };
+        let first = TableFiles {
+            data: vec![named("a", 0, vec![0]), named("b", 1, vec![])],
+            deletes: vec![delete("x")],
+            ..TableFiles::default()
+        };
         let second = TableFiles {
             data: vec![named("c", 0, vec![1, 0]), named("d", 1, vec![1])],
             deletes: vec![delete("y"), delete("z")],
+            ..TableFiles::default()
         };
         let shown: Vec<_> = compose_parts(vec![first, second], MergeNeeds::Buckets(2), 1)
             .iter()

@@ -46,14 +46,31 @@ pub struct TableState {
     pub location: String,
 }
 
+impl TableState {
+    /// Pins the table as it stands, for the dataset of that id.
+    pub fn pin(&self, dataset_id: &str, table: &TableName) -> Pin {
+        Pin {
+            dataset_id: dataset_id.into(),
+            table: table.clone(),
+            table_uuid: self.copy.table_uuid.clone(),
+            snapshot_id: self.snapshot_id,
+            schema_id: Some(self.copy.schema.schema_id),
+        }
+    }
+}
+
 /// Looks at tables.
 pub trait ReadTables: Clone + Send + Sync + 'static {
     /// The table as it stands now. `profile_id` is what the table calls that column: buckets are counted by it.
     fn look(&self, table: &TableName, profile_id: &str) -> impl Future<Output = Result<TableState, LakeError>> + Send;
 
+    /// The same with the pinned schema in place of the current one. [`LakeError::OtherTable`] where the pin is of another
+    /// table, [`LakeError::Unsupported`] where the schema is gone.
+    fn look_pinned(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<TableState, LakeError>> + Send;
+
     /// All live files at a pinned snapshot: the data files, each with its bucket of `profile_id` and the delete files that
-    /// apply to it. Refuses files that are not Parquet, deletion vectors, and in a bucketed table a live data file that was
-    /// written under a spec without the bucket field.
+    /// apply to it, and what the table tells about reading them. Refuses files that are not Parquet, deletion vectors, a
+    /// damaged name mapping, and in a bucketed table a live data file that was written under a spec without the bucket field.
     fn files(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<TableFiles, LakeError>> + Send;
 }
 

@@ -186,7 +186,8 @@ impl Reading {
         if first_row + batch.len() as u64 > NO_ROW.into() || self.rows.profile.len() + batch.len() > NO_ROW as usize {
             return Err(input.error("it has more rows than a part can hold"));
         }
-        let ids = strings(&profile.ids(input, batch)?).map_err(|_| input.unfit())?;
+        // Of rows that are deleted nothing is asked.
+        let ids = strings(&profile.ids(input, batch, |row| alive[row])?).map_err(|_| input.unfit())?;
         let times = times(input, ingest_time, batch)?;
         let (slice, share) = (work.part.task.part.slice, work.share);
         for row in (0..batch.len()).filter(|row| alive[*row]) {

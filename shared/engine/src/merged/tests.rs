@@ -56,7 +56,7 @@ async fn index(job: &Job, store: &MemoryObjects, files: Vec<DataFile>, share: Sh
     let part = Part { objects: store, task, sources, layout, wanted: wanted.as_ref(), deletes };
     let mut inputs = Vec::new();
     for file in &planned.files {
-        inputs.push(InputFile::open(store, file).await.unwrap());
+        inputs.push(InputFile::open(store, file, None).await.unwrap());
     }
     let work = Work { part: &part, inputs: &inputs, share };
     Index::read(&work, &mut Tally::new(1, |_| Step::Continue)).await

@@ -4,7 +4,7 @@ use super::table::*;
 use crate::input::InputFile;
 use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
 use domain::schema::{Field, Kind};
@@ -84,28 +84,6 @@ async fn a_renamed_column_is_found_by_its_field_id() {
     let file = put(&store, "a", parquet(&batch(&arrow_schema(&older), &rows), 10)).await;
     let (exported, _) = Job::fields("score").files(&store, vec![file]).await;
     assert_eq!(exported, [json!({ "score": 5 })]);
-}
-
-#[tokio::test]
-async fn a_file_without_field_ids_is_read_by_name() {
-    let store = MemoryObjects::default();
-    let rows = [member("a", "ups", "s1", "realized", "2018-01-01T00:00:00Z")];
-    let with_ids = plain(&rows);
-    let bare = ArrowSchema::new(with_ids.schema().fields().iter().map(|f| without_ids(f)).collect::<Vec<_>>());
-    let file = put(&store, "a", parquet(&batch(&bare, &rows), 10)).await;
-    let mut job = Job::segment("ups", "s1", &[]);
-    job.projection = Default::default();
-    assert_eq!(job.files(&store, vec![file]).await.0, canonical(&rows));
-}
-
-fn without_ids(field: &ArrowField) -> ArrowField {
-    let data_type = match field.data_type() {
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| without_ids(f)).collect()),
-        DataType::List(element) => DataType::List(Arc::new(without_ids(element))),
-        DataType::Map(entries, sorted) => DataType::Map(Arc::new(without_ids(entries)), *sorted),
-        leaf => leaf.clone(),
-    };
-    ArrowField::new(field.name(), data_type, field.is_nullable())
 }
 
 #[tokio::test]
@@ -194,7 +172,7 @@ async fn large_rows_are_decoded_fewer_at_a_time() {
     let large = |n: usize| json!({ "profileId": "p", "personalEmail": { "label": format!("{n:01000}") } });
     let rows: Vec<_> = (0..200).map(|n| if n < 100 { json!({ "profileId": "p" }) } else { large(n) }).collect();
     let file = put(&store, "a", parquet(&plain(&rows), 100)).await;
-    let input = InputFile::open(&store, &file).await.unwrap().with_batch_bytes(20_000);
+    let input = InputFile::open(&store, &file, None).await.unwrap().with_batch_bytes(20_000);
     let all: Vec<usize> = (0..19).collect();
     for (group, most) in [(0, 100), (1, 20)] {
         let batches: Vec<_> = input.stream(group, &all, None, 1_000).unwrap().collect().await;

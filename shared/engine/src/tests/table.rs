@@ -12,6 +12,7 @@ use domain::fields::Projection;
 use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::id::{BatchId, JobId};
 use domain::instant::Micros;
+use domain::name_mapping::NameMapping;
 use domain::plan::{
     DataFile, DeleteFile, OutputList, PLAN_VERSION, Pin, Plan, PlannedPart, PlannedSource, PlannedTarget, Slice,
     TableName,
@@ -250,8 +251,10 @@ pub struct Job {
     pub projection: Projection,
     pub filter: ProfileFilter,
     pub slice: Option<Slice>,
-    pub identity_graph: IdentityGraph,
     pub deletes: Vec<DeleteFile>,
+    pub former: Vec<Field>,
+    pub name_mapping: Option<NameMapping>,
+    pub identity_graph: IdentityGraph,
     pub settings: Settings,
 }
 
@@ -265,8 +268,10 @@ impl Default for Job {
             projection: Projection::default(),
             filter: ProfileFilter::default(),
             slice: None,
-            identity_graph: IdentityGraph::Pdg,
             deletes: Vec::new(),
+            former: Vec::new(),
+            name_mapping: None,
+            identity_graph: IdentityGraph::Pdg,
             settings: Settings { row_batch: 3, ..Settings::default() },
         }
     }
@@ -276,11 +281,19 @@ impl Job {
     /// The job as a plan; its parts stand aside.
     pub fn plan(&self) -> Plan {
         let table = |name: &str| TableName { database: "sample".into(), table: name.into() };
-        let pin = Pin { dataset_id: "p".into(), table: table("p"), table_uuid: "p".into(), snapshot_id: Some(1) };
+        let pin = Pin {
+            dataset_id: "p".into(),
+            table: table("p"),
+            table_uuid: "p".into(),
+            snapshot_id: Some(1),
+            schema_id: Some(self.source.schema_id),
+        };
         let source = PlannedSource {
             kind: DatasetKind::Profile,
             pin,
             schema: self.source.clone(),
+            former: self.former.clone(),
+            name_mapping: self.name_mapping.clone(),
             columns: self.columns.clone(),
             unique_profiles: self.unique_profiles,
         };

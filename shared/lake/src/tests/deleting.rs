@@ -182,7 +182,7 @@ async fn deletes_that_are_not_parquet_are_seen_and_refused_by_kind() {
 }
 
 #[tokio::test]
-async fn values_are_compared_in_plain_columns_of_the_current_schema_only() {
+async fn values_are_compared_in_plain_columns_of_the_tables_schemas_only() {
     let lake = lake();
     let json = COLUMNS.replace(
         r#"{"id":9,"#,

@@ -8,6 +8,7 @@ mod deleting;
 mod evolving;
 mod foreign;
 mod loading;
+mod pinning;
 mod reading;
 mod tables;
 mod widening;
@@ -70,12 +71,7 @@ async fn look(lake: &TestLake, table: &TableName) -> TableState {
 }
 
 fn pin(table: &TableName, state: &TableState) -> Pin {
-    Pin {
-        dataset_id: "d".into(),
-        table: table.clone(),
-        table_uuid: state.copy.table_uuid.clone(),
-        snapshot_id: state.snapshot_id,
-    }
+    state.pin("d", table)
 }
 
 /// The locations of all live files, in order.
