@@ -98,9 +98,17 @@ fn table_name(table: &str) -> TableName {
 
 fn source(case: &Case, table: Table) -> PlannedSource {
     let name = table.name();
-    let pin = Pin { dataset_id: name.into(), table: table_name(name), table_uuid: name.into(), snapshot_id: Some(1) };
+    let pin = Pin {
+        dataset_id: name.into(),
+        table: table_name(name),
+        table_uuid: name.into(),
+        snapshot_id: Some(1),
+        schema_id: None,
+    };
     let unique_profiles = case.tables.len() == 1;
-    PlannedSource { kind: kind(table), pin, schema: table.schema(), columns: ColumnNames::default(), unique_profiles }
+    let (schema, columns) = (table.schema(), ColumnNames::default());
+    let (former, name_mapping) = (Vec::new(), None);
+    PlannedSource { kind: kind(table), pin, schema, former, name_mapping, columns, unique_profiles }
 }
 
 fn target(sources: &[PlannedSource]) -> Outcome<PlannedTarget> {
@@ -138,5 +146,5 @@ fn files(store: &Store, table: Table) -> Outcome<TableFiles> {
         let (split_offsets, deletes) = (Vec::new(), Vec::new());
         Ok(DataFile { source: 0, location, bytes, rows, bucket: Some(bucket), range: None, split_offsets, deletes })
     };
-    Ok(TableFiles { data: (0..BUCKETS).map(file).collect::<Outcome<_>>()?, deletes: Vec::new() })
+    Ok(TableFiles { data: (0..BUCKETS).map(file).collect::<Outcome<_>>()?, ..TableFiles::default() })
 }
