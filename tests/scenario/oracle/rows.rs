@@ -112,7 +112,7 @@ fn rows_of(id: &str, dataset: &Dataset, buckets: Option<u32>) -> Vec<Row> {
                 dataset: id.to_owned(),
                 file: file.file.clone(),
                 position,
-                bucket: bucket_of(buckets, &values[profile_id]),
+                bucket: bucket_of(buckets, values.get(profile_id).unwrap_or(&Value::Null)),
                 values: values.clone(),
             }));
         }
