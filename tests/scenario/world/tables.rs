@@ -126,7 +126,7 @@ impl Table<'_> {
     async fn put(&mut self, file: &File, schema: &Schema, profile_id: &str) -> Vec<NewDataFile> {
         let mut parts: BTreeMap<Option<u32>, Vec<Fields>> = BTreeMap::new();
         for (at, row) in file.rows.iter().enumerate() {
-            let bucket = bucket_of(self.buckets, &row[profile_id]);
+            let bucket = bucket_of(self.buckets, row.get(profile_id).unwrap_or(&Value::Null));
             let rows = parts.entry(bucket).or_default();
             let location = location(self.id, &file.file, bucket);
             self.placed.insert((file.file.clone(), at), (bucket, location, rows.len()));

@@ -4,12 +4,13 @@ use super::table::*;
 use crate::input::InputFile;
 use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Schema as ArrowSchema, TimeUnit};
 use bytes::Bytes;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
 use domain::schema::{Field, Kind};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -299,4 +300,54 @@ fn the_sample_files_hold_dictionaries() {
     writer.write(&plain(&numbered(3))).unwrap();
     let footer = writer.close().unwrap();
     assert!(footer.row_group(0).column(0).dictionary_page_offset().is_some());
+}
+
+#[tokio::test]
+async fn what_every_source_requires_is_required_in_the_files_too() {
+    let mut job = Job { unique_profiles: true, ..Job::fields("profileId,score") };
+    job.settings.copied_bytes = 0;
+    job.source.fields.iter_mut().filter(|f| f.name == "profileId").for_each(|f| f.required = true);
+    let rows = plain(&numbered(20));
+    let schema = rows.schema();
+    let strict = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(f.name() != "profileId"));
+    let strict = Arc::new(ArrowSchema::new(strict.collect::<Vec<_>>()));
+    let strict = RecordBatch::try_new(strict, rows.columns().to_vec()).unwrap();
+    // A writer may leave a column optional that the table requires.
+    for (rows, segment) in [(&strict, false), (&rows, false), (&strict, true), (&rows, true)] {
+        let store = MemoryObjects::default();
+        let layout = Layout {
+            group_rows: 7,
+            page_rows: 2,
+            dictionary: None,
+            second_version: false,
+            compression: Compression::ZSTD(Default::default()),
+            encoding: None,
+            offset_index: true,
+        };
+        let file = put(&store, "a", laid_out(rows, layout)).await;
+        if segment {
+            job.filter = Job::segment("ups", "s1", &[]).filter;
+        }
+        let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
+        let batches = exported(&store, &outputs).await;
+        let schema = batches[0].schema();
+        assert!(!schema.field_with_name("profileId").unwrap().is_nullable());
+        assert!(schema.field_with_name("score").unwrap().is_nullable());
+        let ids: Vec<_> = batches.iter().flat_map(json_rows).map(|row| row["profileId"].clone()).collect();
+        assert_eq!(ids, (0..20).map(|i| json!(format!("p{i:05}"))).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_missing_id_is_an_error_even_where_the_table_requires_it() {
+    let mut job = Job { unique_profiles: true, ..Job::fields("profileId,score") };
+    job.source.fields.iter_mut().filter(|f| f.name == "profileId").for_each(|f| f.required = true);
+    for copied_bytes in [0, 1 << 20] {
+        job.settings.copied_bytes = copied_bytes;
+        let store = MemoryObjects::default();
+        let rows = plain(&[json!({ "profileId": "a", "score": 1 }), json!({ "score": 2 })]);
+        let file = put(&store, "a", parquet(&rows, 10)).await;
+        let refused = job.export(&store, vec![file], |_| Step::Continue).await.unwrap_err();
+        assert_eq!(meaning(refused), "a row has no profile id");
+    }
 }
