@@ -94,27 +94,30 @@ impl<'a> Judge<'a> {
             chosen.extend((0..all).filter(|row| eligible.as_ref().is_none_or(|eligible| eligible[*row as usize])));
             return Ok((chosen, targets));
         };
-        let members = memberships.find(of_group, |_, _| true).await?;
-        tally.report(0)?;
-        if members.found.is_empty() {
-            return Ok((chosen, targets));
-        }
-        let eligible = self.eligible(part, input, group, tally).await?;
-        let mut of_row = Vec::new();
-        for found in members.found.chunk_by(|a, b| a.row == b.row) {
-            let row = found[0].row;
-            if eligible.as_ref().is_some_and(|eligible| !eligible[row as usize]) {
-                continue;
+        let mut finder = memberships.finder(of_group).await?;
+        let (mut eligible, mut of_row) = (None, Vec::new());
+        while let Some(members) = finder.next(of_group, |_, _| true).await? {
+            tally.report(0)?;
+            if eligible.is_none() {
+                eligible = Some(self.eligible(part, input, group, tally).await?);
             }
-            of_row.clear();
-            of_row.extend(found.iter().flat_map(|m| wanted.matched(members.asked(wanted, m), m.status, m.time)));
-            of_row.sort_unstable();
-            of_row.dedup();
-            if !of_row.is_empty() {
-                chosen.push(row);
-                targets.push(&of_row);
+            let eligible: Option<&Vec<bool>> = eligible.as_ref().and_then(Option::as_ref);
+            for found in members.found.chunk_by(|a, b| a.row == b.row) {
+                let row = found[0].row;
+                if eligible.is_some_and(|eligible| !eligible[row as usize]) {
+                    continue;
+                }
+                of_row.clear();
+                of_row.extend(found.iter().flat_map(|m| wanted.matched(members.asked(wanted, m), m.status, m.time)));
+                of_row.sort_unstable();
+                of_row.dedup();
+                if !of_row.is_empty() {
+                    chosen.push(row);
+                    targets.push(&of_row);
+                }
             }
         }
+        finder.finish(of_group)?;
         Ok((chosen, targets))
     }
 

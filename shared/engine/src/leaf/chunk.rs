@@ -178,11 +178,6 @@ impl LeafChunk {
         self.kept = Some(Vec::new());
     }
 
-    /// Keeps no pages after all.
-    pub(crate) fn forget_pages(&mut self) {
-        self.kept = None;
-    }
-
     /// The chunk anew, of the pages that were kept; `None` where none were, or they were too large.
     pub(crate) fn rewound(self) -> Option<Self> {
         let kept = self.kept?;

@@ -60,6 +60,14 @@ impl<'p> PageView<'p> {
         self.page.defs.get(level).copied().unwrap_or(self.form.max_def)
     }
 
+    /// How many of some levels have a value.
+    pub(crate) fn values_within(&self, levels: std::ops::Range<usize>) -> usize {
+        match self.page.defs.is_empty() {
+            true => levels.len(),
+            false => levels.filter(|level| self.def(*level) == self.form.max_def).count(),
+        }
+    }
+
     /// The dictionary's id of a value, where values are kept so.
     pub(crate) fn id(&self, value: usize) -> Option<u32> {
         if let Values::Ids(ids) = &self.page.values { ids.get(value).copied() } else { None }

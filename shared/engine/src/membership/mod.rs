@@ -1,6 +1,8 @@
 //! Which memberships of a file's rows are wanted.
 
 mod found;
+mod look_up;
+mod places;
 
 pub(crate) use found::Found;
 

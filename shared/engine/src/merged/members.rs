@@ -66,14 +66,16 @@ impl<'a> Members<'a> {
                 let row = |m: &Found| rows.get(m.row as usize).copied().filter(|row| *row != NO_ROW);
                 let none_again = BTreeSet::new();
                 let mut of_group = RowGroup::new(input, group, &none_again);
-                let stored = bound.find(&mut of_group, |_, m| row(m).is_some()).await?;
-                for m in &stored.found {
-                    if let (Some(row), asked @ [_, ..]) = (row(m), stored.asked(wanted, m)) {
-                        found.add(row, m, stored.namespace(m), asked);
+                let mut finder = bound.finder(&mut of_group).await?;
+                while let Some(stored) = finder.next(&mut of_group, |_, m| row(m).is_some()).await? {
+                    for m in &stored.found {
+                        if let (Some(row), asked @ [_, ..]) = (row(m), stored.asked(wanted, m)) {
+                            found.add(row, m, stored.namespace(m), asked);
+                        }
                     }
+                    work.admit(index.rows.bytes() + found.bytes(), index.ids)?;
+                    tally.report(0)?;
                 }
-                work.admit(index.rows.bytes() + found.bytes(), index.ids)?;
-                tally.report(0)?;
             }
             let done = (JUDGED - NUMBERED) * (at as u64 + 1) / work.inputs.len() as u64;
             work.report(tally, NUMBERED + done)?;
