@@ -351,3 +351,23 @@ async fn a_missing_id_is_an_error_even_where_the_table_requires_it() {
         assert_eq!(meaning(refused), "a row has no profile id");
     }
 }
+
+#[tokio::test]
+async fn nulls_below_what_a_file_requires_stay_nulls() {
+    let rows: Vec<Value> = (0..9)
+        .map(|i| match i % 3 {
+            0 => json!({ "profileId": format!("p{i}"), "personalEmail": { "address": format!("a{i}"), "label": "x" } }),
+            1 => json!({ "profileId": format!("p{i}"), "personalEmail": { "label": "y" } }),
+            _ => json!({ "profileId": format!("p{i}"), "personalEmail": { "address": "b" } }),
+        })
+        .collect();
+    let schema = plain(&rows).schema();
+    let required = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(f.name() != "personalEmail"));
+    let required = batch(&ArrowSchema::new(required.collect::<Vec<_>>()), &rows);
+    for group_rows in [4, 100] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&required, group_rows)).await;
+        let (exported, _) = Job::fields("profileId,personalEmail").files(&store, vec![file]).await;
+        assert_eq!(exported, canonical(&rows));
+    }
+}
