@@ -8,7 +8,7 @@ use crate::error::EngineError;
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
-use crate::leaf::{LeafChunk, Spans};
+use crate::leaf::{LeafChunk, Spans, lie_within};
 use crate::moved::{MovedLeaf, moved};
 use crate::part::{Part, Progress, Settings, Step, Tally};
 use crate::row_group::RowGroup;
@@ -305,11 +305,7 @@ impl<'a> LoneRows<'a> {
             encoders.push(encoder);
         }
         let rows = &chosen.rows;
-        let wanted = |page: std::ops::Range<usize>| {
-            let from = rows.partition_point(|row| (*row as usize) < page.start);
-            rows.get(from).is_some_and(|row| (*row as usize) < page.end)
-        };
-        while let Some((first_row, page)) = chunk.next(wanted).map_err(|_| input.damage())? {
+        while let Some((first_row, page)) = chunk.next(|page| lie_within(rows, page)).map_err(|_| input.damage())? {
             let spans = Spans::of(&page, first_row, chunk.form());
             let entries = chunk.dictionary.as_ref();
             for ((encoder, (_, rows)), bounds) in encoders.iter_mut().zip(&chosen.divided).zip(&mut chosen.bounds) {

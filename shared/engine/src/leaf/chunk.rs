@@ -218,11 +218,7 @@ impl LeafChunk {
         rows: &[u32],
         mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        let wanted = |page: Range<usize>| {
-            let from = rows.partition_point(|row| (*row as usize) < page.start);
-            rows.get(from).is_some_and(|row| (*row as usize) < page.end)
-        };
-        while let Some((first_row, page)) = self.next(wanted)? {
+        while let Some((first_row, page)) = self.next(|page| lie_within(rows, page))? {
             let spans = Spans::of(&page, first_row, self.form);
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
@@ -262,6 +258,12 @@ impl LeafChunk {
         }
         Ok(None)
     }
+}
+
+/// Whether any rows of a sorted list lie within a range.
+pub(crate) fn lie_within(rows: &[u32], range: Range<usize>) -> bool {
+    let from = rows.partition_point(|row| (*row as usize) < range.start);
+    rows.get(from).is_some_and(|row| (*row as usize) < range.end)
 }
 
 impl KeptPage {

@@ -14,7 +14,7 @@ mod path;
 mod records;
 mod spans;
 
-pub(crate) use chunk::{ChunkBytes, LeafChunk};
+pub(crate) use chunk::{ChunkBytes, LeafChunk, lie_within};
 pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodeError, EncodedChunk, LeafEncoder};
 pub(crate) use pages::{LeafPage, PageView, Values};
