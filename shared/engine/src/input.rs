@@ -1,26 +1,31 @@
 //! One data file, opened: its columns, its row groups, and streams of the rows in them.
 
 use crate::error::EngineError;
+use crate::gathered::gather;
 use crate::int96::in_micros;
-use crate::leaf::{ChunkBytes, EncodeError, LeafChunk};
+use crate::leaf::{ChunkBytes, EncodeError, LeafChunk, LeafForm};
 use crate::part::Settings;
 use crate::ranges::ObjectRanges;
 use crate::tree::{FileColumn, carries_ids, file_columns, named_columns};
 use arrow_array::RecordBatch;
+use arrow_schema::Fields;
 use domain::name_mapping::{NO_MAPPING, NameMapping};
 use domain::plan::DataFile;
 use domain::ports::objects::{Location, ReadObjects};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::future::Either;
+use futures::{FutureExt, Stream, StreamExt, stream};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::schema::types::SchemaDescriptor;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+/// Stored bytes of leaf columns that are fetched at a time.
+const FETCHED_BYTES: u64 = 32 << 20;
 const DAMAGED: &str = "its data is damaged";
 
 /// An open data file, or the range of it that a part reads.
@@ -134,6 +139,45 @@ impl<O: ReadObjects> InputFile<O> {
         }))
     }
 
+    /// Rows of a row group, given by number in order, with only these leaf columns; as [`InputFile::stream`] has them.
+    pub(crate) async fn read_rows(
+        &self,
+        group: usize,
+        leaves: &[usize],
+        rows: &[u32],
+        row_batch: usize,
+    ) -> Result<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'_, O>, EngineError> {
+        let all = self.rows(group) as usize;
+        let is_handled = |leaf: &usize| LeafForm::of(&self.schema().column(*leaf)).is_some();
+        if rows.len() < all && leaves.iter().all(is_handled) {
+            let at_a_time = self.rows_at_a_time(group, leaves, row_batch);
+            return Ok(Either::Left(stream::iter(gather(self, group, leaves, rows, at_a_time).await?)));
+        }
+        let runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[0] as usize + run.len());
+        let selection = (rows.len() < all).then(|| RowSelection::from_consecutive_ranges(runs, all));
+        self.stream(group, leaves, selection, row_batch).map(Either::Right)
+    }
+
+    /// How many of some leaf columns of a row group are fetched at a time.
+    pub(crate) fn fetched_at_a_time(&self, group: usize, leaves: impl Iterator<Item = usize>) -> usize {
+        let mut bytes = 0;
+        let fits = |leaf: &usize| {
+            bytes += self.chunk(group, *leaf).byte_range().1;
+            bytes <= FETCHED_BYTES
+        };
+        leaves.take_while(fits).count().max(1)
+    }
+
+    /// What the footer says.
+    pub(crate) fn metadata(&self) -> Arc<ParquetMetaData> {
+        self.metadata.metadata().clone()
+    }
+
+    /// The columns as Arrow has them.
+    pub(crate) fn fields(&self) -> &Fields {
+        self.metadata.schema().fields()
+    }
+
     /// The file's Parquet schema.
     pub(crate) fn schema(&self) -> &SchemaDescriptor {
         self.metadata.parquet_schema()
@@ -202,7 +246,8 @@ impl<O: ReadObjects> InputFile<O> {
         self.error("a row group lacks rows that its footer counts")
     }
 
-    fn damaged(&self, error: ParquetError) -> EngineError {
+    /// The same, with what Parquet's reader says of it, for the log.
+    pub(crate) fn damaged(&self, error: ParquetError) -> EngineError {
         EngineError::reading(&self.location, DAMAGED, error)
     }
 }

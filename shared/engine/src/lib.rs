@@ -11,6 +11,7 @@ mod bounds;
 mod copied;
 mod deletes;
 mod error;
+mod gathered;
 mod hashes;
 mod identities;
 mod input;

@@ -18,12 +18,8 @@ use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
-use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_writer::compute_leaves;
 use std::collections::BTreeSet;
-
-/// Stored bytes of leaf columns that are fetched at a time.
-const FETCHED_BYTES: u64 = 32 << 20;
 
 /// Rows of a file that are exported as they stand.
 pub(crate) struct LoneRows<'a> {
@@ -181,13 +177,7 @@ impl<'a> LoneRows<'a> {
                 .decode_rows(input, StructArray::new_empty_fields(chosen.rows.len(), None), 0, chosen, batches)
                 .await;
         }
-        let all = input.rows(group) as usize;
-        let selection = (chosen.rows.len() < all).then(|| {
-            let mut mask = vec![false; all];
-            chosen.rows.iter().for_each(|row| mask[*row as usize] = true);
-            RowSelection::from_filters(&[mask.into()])
-        });
-        let mut stream = input.stream(group, &leaves, selection, self.settings.row_batch)?;
+        let mut stream = input.read_rows(group, &leaves, &chosen.rows, self.settings.row_batch).await?;
         let mut at = 0;
         while let Some(batch) = stream.next().await {
             let rows = StructArray::from(batch?);
@@ -255,13 +245,8 @@ impl<'a> LoneRows<'a> {
         }
         let mut left = leaves.as_slice();
         while !left.is_empty() {
-            let mut bytes = 0;
-            let fits = |(_, _, leaf): &&(usize, usize, &MovedLeaf)| {
-                bytes += input.chunk(number, leaf.leaf).byte_range().1;
-                bytes <= FETCHED_BYTES
-            };
             let here;
-            (here, left) = left.split_at(left.iter().take_while(fits).count().max(1));
+            (here, left) = left.split_at(input.fetched_at_a_time(number, left.iter().map(|(_, _, leaf)| leaf.leaf)));
             let numbers: Vec<usize> = here.iter().map(|(_, _, leaf)| leaf.leaf).collect();
             for (at, bytes) in here.iter().zip(input.chunk_bytes(number, &numbers).await?) {
                 let chunk = input.open_chunk(number, at.2.leaf, bytes)?;

@@ -4,6 +4,7 @@
 mod files;
 mod filtering;
 mod foreign;
+mod layouts;
 mod oracle;
 mod projecting;
 mod properties;

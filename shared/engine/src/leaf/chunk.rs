@@ -4,10 +4,11 @@ use super::dictionary::Entries;
 use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
+use super::unpack::Unpacker;
 use super::{Damaged, LeafForm, Spans, ValueForm};
 use bytes::{Buf, Bytes};
 use parquet::basic::{Encoding, PageType};
-use parquet::column::page::PageReader;
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
@@ -91,7 +92,8 @@ struct KeptPage {
 const KEPT_BYTES: usize = 32 << 20;
 
 enum Source {
-    Pages(Box<SerializedPageReader<ChunkBytes>>),
+    /// Pages as they are stored, and what unpacks them, where that is not done by their reader.
+    Pages(Box<SerializedPageReader<ChunkBytes>>, Option<Box<Unpacker>>),
     /// Encodings that are not handled here, decoded by Parquet's own reader.
     Records(Box<Records>),
     /// Pages that were kept.
@@ -109,10 +111,13 @@ impl LeafChunk {
         let form = LeafForm::of(chunk.column_descr()).ok_or(Damaged)?;
         let levels_left = usize::try_from(chunk.num_values()).map_err(|_| Damaged)?;
         let handled = chunk.encodings().all(|e| is_handled(e, form.values));
-        let pages = || SerializedPageReader::new(Arc::new(bytes), chunk, rows, locations);
+        let unpacker = if handled { Unpacker::of(chunk)? } else { None };
+        let (unpacker, stored) = unpacker.unzip();
+        let stored = stored.as_ref().unwrap_or(chunk);
+        let pages = || SerializedPageReader::new(Arc::new(bytes), stored, rows, locations);
         let pages = catch_unwind(AssertUnwindSafe(pages)).map_err(|_| Damaged)??;
         let source = match handled {
-            true => Source::Pages(Box::new(pages)),
+            true => Source::Pages(Box::new(pages), unpacker.map(Box::new)),
             false => Source::Records(Box::new(Records::new(chunk.column_descr_ptr(), pages))),
         };
         Ok(Self {
@@ -199,10 +204,10 @@ impl LeafChunk {
     /// Reads up to the dictionary, which comes first where there is one.
     pub(crate) fn read_dictionary(&mut self) -> Result<Option<&Entries>, Damaged> {
         let read = AssertUnwindSafe(|| -> Result<(), Damaged> {
-            if let Source::Pages(pages) = &mut self.source
+            if let Source::Pages(pages, unpacker) = &mut self.source
                 && pages.peek_next_page()?.is_some_and(|page| page.is_dict)
             {
-                let page = pages.get_next_page()?;
+                let page = next_unpacked(pages, unpacker)?;
                 self.dictionary = page.map(|page| dictionary(&page, self.form)).transpose()?;
             }
             Ok(())
@@ -232,8 +237,8 @@ impl LeafChunk {
     }
 
     fn next_page(&mut self, wanted: impl Fn(Range<usize>) -> bool) -> Result<Option<LeafPage>, Damaged> {
-        let pages = match &mut self.source {
-            Source::Pages(pages) => pages,
+        let (pages, unpacker) = match &mut self.source {
+            Source::Pages(pages, unpacker) => (pages, unpacker),
             Source::Records(records) => return records.next(self.form),
             Source::Kept(_) => return Ok(None),
         };
@@ -247,7 +252,7 @@ impl LeafChunk {
                 self.next_row = self.next_row.checked_add(rows).ok_or(Damaged)?;
                 continue;
             }
-            let Some(page) = pages.get_next_page()? else { break };
+            let Some(page) = next_unpacked(pages, unpacker)? else { break };
             if page.is_dictionary_page() {
                 self.dictionary = Some(dictionary(&page, self.form)?);
             } else if page.num_values() as usize > self.levels_left {
@@ -257,6 +262,17 @@ impl LeafChunk {
             }
         }
         Ok(None)
+    }
+}
+
+fn next_unpacked(
+    pages: &mut SerializedPageReader<ChunkBytes>,
+    unpacker: &mut Option<Box<Unpacker>>,
+) -> Result<Option<Page>, Damaged> {
+    let Some(page) = pages.get_next_page()? else { return Ok(None) };
+    match unpacker {
+        Some(unpacker) => unpacker.unpack(page).map(Some),
+        None => Ok(Some(page)),
     }
 }
 

@@ -25,8 +25,8 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(crate) struct LeafEncoder {
     column: ColumnDescPtr,
     form: LeafForm,
-    level: ZstdLevel,
-    codec: zstd::bulk::Compressor<'static>,
+    /// What packs its pages, and the level for that; `None` where they stay as they are.
+    packing: Option<(ZstdLevel, zstd::bulk::Compressor<'static>)>,
     texts: Texts,
     dictionary: Dictionary,
     /// The dictionary's ids of the entries of the chunk that is read; [`UNKNOWN`] for those not met yet.
@@ -92,14 +92,18 @@ pub(crate) struct EncodedChunk {
 impl LeafEncoder {
     /// A chunk without rows of that column, compressed at that level.
     pub(crate) fn new(column: ColumnDescPtr, level: ZstdLevel) -> Result<Self> {
+        let codec = zstd::bulk::Compressor::new(level.compression_level())?;
+        Ok(Self { packing: Some((level, codec)), ..Self::unpacked(column)? })
+    }
+
+    /// One that is not compressed, as its pages are read at once.
+    pub(crate) fn unpacked(column: ColumnDescPtr) -> Result<Self> {
         let form = LeafForm::of(&column).ok_or_else(|| ParquetError::NYI("a column nests too deep".into()))?;
         let texts = Texts::of(&column);
-        let codec = zstd::bulk::Compressor::new(level.compression_level())?;
         Ok(Self {
             column,
             form,
-            level,
-            codec,
+            packing: None,
             dictionary: Dictionary::new(form.values),
             texts,
             ids: Vec::new(),
@@ -315,7 +319,8 @@ impl LeafEncoder {
         }
         let encoding = open.values.encode(self.dictionary.len(), &mut body);
         let num_values = open.defs.len().max(open.reps.len()).max(open.rows) as u32;
-        let buf: Bytes = self.codec.compress(&body)?.into();
+        let uncompressed_bytes = body.len();
+        let buf = self.pack(body)?;
         self.compressed_bytes += buf.len();
         let page = Page::DataPage {
             buf,
@@ -325,25 +330,46 @@ impl LeafEncoder {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        self.pages.push(ClosedPage { page, uncompressed_bytes: body.len() });
+        self.pages.push(ClosedPage { page, uncompressed_bytes });
         Ok(())
+    }
+
+    fn pack(&mut self, body: Vec<u8>) -> Result<Bytes> {
+        Ok(match &mut self.packing {
+            Some((_, codec)) => codec.compress(&body)?.into(),
+            None => body.into(),
+        })
+    }
+
+    fn dictionary_page(&mut self) -> Result<Option<ClosedPage>> {
+        if self.dictionary.len() == 0 {
+            return Ok(None);
+        }
+        let body = std::mem::take(&mut self.dictionary.bytes);
+        let uncompressed_bytes = body.len();
+        let (buf, num_values) = (self.pack(body)?, self.dictionary.len() as u32);
+        let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+        Ok(Some(ClosedPage { page, uncompressed_bytes }))
+    }
+
+    /// Finishes the chunk; its pages as they are, the dictionary's first.
+    pub(crate) fn into_pages(mut self) -> Result<Vec<Page>> {
+        self.close_page()?;
+        let dictionary = self.dictionary_page()?;
+        Ok(dictionary.into_iter().chain(self.pages).map(|closed| closed.page).collect())
     }
 
     /// Finishes the chunk.
     pub(crate) fn finish(mut self) -> Result<EncodedChunk> {
         self.close_page()?;
-        let mut sink = TrackedWrite::new(Vec::with_capacity(self.compressed_bytes + self.dictionary.bytes.len()));
+        let dictionary = self.dictionary_page()?;
+        let has_dictionary = dictionary.is_some();
+        let mut sink = TrackedWrite::new(Vec::with_capacity(self.compressed_bytes));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut uncompressed_bytes = 0;
         let mut encodings = vec![Encoding::RLE];
-        if self.dictionary.len() > 0 {
-            let page = Page::DictionaryPage {
-                buf: self.codec.compress(&self.dictionary.bytes)?.into(),
-                num_values: self.dictionary.len() as u32,
-                encoding: Encoding::PLAIN,
-                is_sorted: false,
-            };
-            let written = writer.write_page(CompressedPage::new(page, self.dictionary.bytes.len()))?;
+        if let Some(ClosedPage { page, uncompressed_bytes: bytes }) = dictionary {
+            let written = writer.write_page(CompressedPage::new(page, bytes))?;
             uncompressed_bytes += written.uncompressed_size as i64;
             encodings.extend([Encoding::PLAIN, Encoding::RLE_DICTIONARY]);
         }
@@ -365,14 +391,14 @@ impl LeafEncoder {
         writer.close()?;
         let bytes: Bytes = sink.into_inner()?.into();
         let metadata = ColumnChunkMetaData::builder(self.column)
-            .set_compression(Compression::ZSTD(self.level))
+            .set_compression(self.packing.map_or(Compression::UNCOMPRESSED, |(level, _)| Compression::ZSTD(level)))
             .set_encodings(encodings)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(uncompressed_bytes)
             .set_num_values(self.levels as i64)
             .set_page_encoding_stats(stats)
             .set_data_page_offset(data_offset.unwrap_or_default())
-            .set_dictionary_page_offset((self.dictionary.len() > 0).then_some(0))
+            .set_dictionary_page_offset(has_dictionary.then_some(0))
             .build()?;
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,

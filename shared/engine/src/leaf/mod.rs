@@ -13,6 +13,7 @@ mod pages;
 mod path;
 mod records;
 mod spans;
+mod unpack;
 
 pub(crate) use chunk::{ChunkBytes, LeafChunk, lie_within};
 pub(crate) use dictionary::Entries;

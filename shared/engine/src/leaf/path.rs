@@ -43,8 +43,8 @@ impl LeafForm {
 }
 
 /// The definition levels of one column in the terms of another that nests in the same way, where some of the nodes are
-/// optional that are required in the first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// optional that are required in the first. By default nothing is raised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Raise {
     levels: Vec<u8>,
 }

@@ -17,7 +17,6 @@ use arrow_array::{Array, StructArray, TimestampMicrosecondArray};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::IdentityGraph;
 use futures::StreamExt;
-use parquet::arrow::arrow_reader::RowSelection;
 use std::ops::Range;
 
 /// Stands for a row that is not meant.
@@ -69,20 +68,11 @@ impl Rows {
         before(first)..before(first + input.rows(group))
     }
 
-    /// What selects these rows, which lie in order in a row group; `None`: they are all of it.
-    pub(super) fn select<O: ReadObjects>(
-        &self,
-        input: &InputFile<O>,
-        group: usize,
-        rows: &[u32],
-    ) -> Option<RowSelection> {
-        let (first, all) = (input.first_row(group) as usize, input.rows(group) as usize);
-        let position = |row: &u32| self.position[*row as usize];
-        let runs = rows.chunk_by(|a, b| position(a) + 1 == position(b)).map(|run| {
-            let start = position(&run[0]) as usize - first;
-            start..start + run.len()
-        });
-        (rows.len() < all).then(|| RowSelection::from_consecutive_ranges(runs, all))
+    /// Rows of a row group by their numbers in it.
+    pub(super) fn numbers<O: ReadObjects>(&self, input: &InputFile<O>, group: usize, rows: &[u32]) -> Vec<u32> {
+        let first = input.first_row(group);
+        let number = |row: &u32| (u64::from(self.position[*row as usize]) - first) as u32;
+        rows.iter().map(number).collect()
     }
 
     /// The bytes that it holds.

@@ -190,16 +190,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let again = lone_rows.leaves();
         let mut held = Vec::new();
         for &group in &input.groups {
-            let first = input.first_row(group);
             let rows = self.rows_of(file, group, is_wanted).into_iter();
             let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
             if !lone.is_empty() {
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
-                let of_group = |row: u32| (u64::from(self.index.rows.position[row as usize]) - first) as u32;
-                let lone = lone.into_iter().map(of_group).collect();
+                let lone = self.index.rows.numbers(input, group, &lone);
                 lone_rows.write(&mut RowGroup::new(input, group, &again), lone, targets, batches, tally).await?;
             }
-            let Some(mut stream) = self.stream(input, group, &form.leaves, &rows)? else { continue };
+            let Some(mut stream) = self.stream(input, group, &form.leaves, &rows).await? else { continue };
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
@@ -244,7 +242,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let mut held = Vec::new();
         for &group in &input.groups {
             let wanted = self.rows_of(file, group, is_wanted);
-            let Some(mut stream) = self.stream(input, group, &leaves, &wanted)? else { continue };
+            let Some(mut stream) = self.stream(input, group, &leaves, &wanted).await? else { continue };
             let mut unread = wanted.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
@@ -270,7 +268,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
     }
 
     /// The given rows of a row group; `None` where there are none.
-    fn stream(
+    async fn stream(
         &self,
         input: &'a InputFile<O>,
         group: usize,
@@ -281,8 +279,8 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let selection = self.index.rows.select(input, group, rows);
-        input.stream(group, leaves, selection, self.part.task.settings.row_batch).map(Some)
+        let numbers = self.index.rows.numbers(input, group, rows);
+        input.read_rows(group, leaves, &numbers, self.part.task.settings.row_batch).await.map(Some)
     }
 
     /// The events of profiles, as a column beside them. Both are in order of profile; events are taken off the front.

@@ -69,8 +69,9 @@ impl<'a> Standing<'a> {
                     work.admit(rows.bytes() + self.bytes(), self.ids.len())?;
                     continue;
                 };
-                let selection = rows.select(input, group, &sharing);
-                let mut stream = input.stream(group, &primary.leaves, selection, work.part.task.settings.row_batch)?;
+                let numbers = rows.numbers(input, group, &sharing);
+                let row_batch = work.part.task.settings.row_batch;
+                let mut stream = input.read_rows(group, &primary.leaves, &numbers, row_batch).await?;
                 while let Some(batch) = stream.next().await {
                     let tell = |_: usize, identity: Option<(&str, &str)>| {
                         if let Some(row) = unread.next() {

@@ -1,5 +1,6 @@
 //! What is read and what is written, file by file.
 
+use super::layouts::{Layout, laid_out};
 use super::table::*;
 use crate::input::InputFile;
 use crate::{EngineError, Progress, Step};

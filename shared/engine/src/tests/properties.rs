@@ -1,12 +1,17 @@
 //! The engine equals the oracle on generated tables, requests and file layouts.
 
+use super::layouts::{Layout, laid_out};
 use super::oracle;
 use super::table::*;
+use crate::input::InputFile;
+use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
 use domain::fields::Projection;
 use domain::filter::{MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use domain::instant::Micros;
 use domain::plan::Counts;
 use domain::registry::IdentityGraph;
+use futures::TryStreamExt;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use proptest::collection::vec;
 use proptest::option;
@@ -200,6 +205,34 @@ proptest! {
         let whole = runtime.block_on(exported_rows(&job, &files, None));
         job.settings = crate::Settings { row_batch, merge_bytes, batch_bytes, index_bytes, ..job.settings };
         prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, Some(layout))), whole);
+    }
+
+    #[test]
+    fn rows_that_are_picked_are_decoded_as_they_are_among_all(
+        (rows, picked) in vec(row(), 1..14).prop_flat_map(|rows| {
+            let picked = vec(any::<bool>(), rows.len());
+            (Just(rows), picked)
+        }),
+        layout in layout(),
+        row_batch in 1..5usize,
+    ) {
+        let layout = Layout { group_rows: rows.len(), ..layout };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (all, some) = runtime.block_on(async {
+            let store = MemoryObjects::default();
+            let file = put(&store, "a", laid_out(&batch(&arrow_schema(&source_schema()), &rows), layout)).await;
+            let input = InputFile::open(&store, &file, None).await.unwrap();
+            let leaves: Vec<usize> = (0..input.schema().num_columns()).collect();
+            let numbers: Vec<u32> = (0..).zip(&picked).filter(|(_, picked)| **picked).map(|(row, _)| row).collect();
+            let all: Vec<_> = input.stream(0, &leaves, None, 100).unwrap().try_collect().await.unwrap();
+            let some: Vec<_> =
+                input.read_rows(0, &leaves, &numbers, row_batch).await.unwrap().try_collect().await.unwrap();
+            (all, some)
+        });
+        let schema = all[0].schema();
+        let all = filter_record_batch(&concat_batches(&schema, &all).unwrap(), &picked.into()).unwrap();
+        prop_assert!(some.iter().all(|batch| batch.num_rows() <= row_batch));
+        prop_assert_eq!(concat_batches(&schema, &some).unwrap(), all);
     }
 
     #[test]
