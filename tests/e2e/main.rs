@@ -2,6 +2,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used)]
 
+mod load;
 mod world;
 
 use domain::registry::{Client, Grant};

@@ -145,6 +145,23 @@ impl World {
         pids.len()
     }
 
+    /// The most memory that a living process of a function has had, in bytes.
+    pub fn peak_memory(&self, operation: &str) -> u64 {
+        let pids = self.stack.function(operation).unwrap().pids();
+        let peak = |pid: &u32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let kilobytes: u64 =
+                status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())?;
+            Some(kilobytes * 1_024)
+        };
+        pids.iter().filter_map(peak).max().unwrap_or(0)
+    }
+
+    /// Where the stack keeps its state.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The profile ids that stand in the dataset under a job's batch, as often as they stand there, in order.
     pub async fn exported_ids(&mut self, job: &Value) -> Vec<String> {
         let table = self.place.dataset(&sample::export_dataset().unwrap()).await.unwrap().table;

@@ -6,7 +6,8 @@ use domain::ports::{Clock, Random};
 use edge::clock::SystemClock;
 use edge::random::OsRandom;
 use edge::settings::{
-    self, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET, TABLE_NAME,
+    self, FUNCTION_MEMORY_MB, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET,
+    TABLE_NAME,
 };
 use lake::{Glue, Lake};
 use std::error::Error;
@@ -14,6 +15,9 @@ use std::error::Error;
 /// The environment variables that the function reads.
 pub const SETTINGS: &[&str] =
     &[LOG_LEVEL, TABLE_NAME, QUEUE_URL, STATE_BUCKET, LEASE_SECONDS, MAX_ATTEMPTS, PART_TARGET_BYTES];
+
+/// Memory that comes with one whole processor; a function with less has less of that too.
+const MEMORY_OF_A_PROCESSOR_MB: u64 = 1_769;
 
 /// The ports over AWS.
 struct AwsPorts {
@@ -58,16 +62,22 @@ impl Ports for AwsPorts {
     }
 }
 
+/// The size of a part for a function of so much memory: a part is one thread's work, and takes no longer on a slower one.
+fn part_bytes(target: u64, memory_mb: u64) -> u64 {
+    (target / MEMORY_OF_A_PROCESSOR_MB * memory_mb.min(MEMORY_OF_A_PROCESSOR_MB)).max(1)
+}
+
 /// Serves the work queue until the process ends.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     edge::telemetry::init("export_worker");
+    let memory_mb = settings::read(&[FUNCTION_MEMORY_MB], |from| from.number(FUNCTION_MEMORY_MB, 128..=10_240))?;
     let (table, queue_url, settings) = settings::read(SETTINGS, |from| {
         let settings = Settings {
             state_bucket: from.text(STATE_BUCKET),
             lease_seconds: from.number(LEASE_SECONDS, 1..=900) as u32,
             max_attempts: from.number(MAX_ATTEMPTS, 1..=100) as u32,
-            part_target_bytes: from.number(PART_TARGET_BYTES, 1..=1 << 40),
-            engine: engine::Settings::default(),
+            part_target_bytes: part_bytes(from.number(PART_TARGET_BYTES, 1..=1 << 40), memory_mb),
+            engine: engine::Settings::within(memory_mb << 20),
         };
         (from.text(TABLE_NAME), from.text(QUEUE_URL), settings)
     })?;
@@ -84,4 +94,16 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         settings,
     };
     edge::queue::serve_queue(async |message| crate::handle(&ports, &message).await).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_shrinks_with_its_function_and_grows_no_further_than_one_processor_serves() {
+        let target = MEMORY_OF_A_PROCESSOR_MB * 1_000;
+        assert_eq!([512, 1_769, 10_240].map(|memory| part_bytes(target, memory)), [512_000, 1_769_000, 1_769_000]);
+        assert_eq!(part_bytes(1, 128), 1);
+    }
 }

@@ -17,6 +17,8 @@ pub const LEASE_SECONDS: &str = "LEASE_SECONDS";
 pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
 /// Input bytes of a part, where the data can be cut.
 pub const PART_TARGET_BYTES: &str = "PART_TARGET_BYTES";
+/// The function's memory in MiB; Lambda says it.
+pub const FUNCTION_MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 /// The key set (RFC 7517) that tokens are signed with, as JSON.
 pub const AUTH_JWKS: &str = "AUTH_JWKS";
 

@@ -49,6 +49,23 @@ pub struct Settings {
     pub delete_keys: usize,
 }
 
+impl Settings {
+    /// The sizes for a process of so many bytes of memory: what grows with the input takes three fifths of it at most.
+    pub fn within(memory_bytes: u64) -> Self {
+        let sixteenths = |count: u64| memory_bytes / 16 * count;
+        let usual = Self::default();
+        Self {
+            row_group_bytes: usual.row_group_bytes.min(usize::try_from(sixteenths(1)).unwrap_or(usize::MAX)),
+            open_bytes: sixteenths(5) / 2,
+            merge_bytes: sixteenths(4),
+            index_bytes: sixteenths(3),
+            batch_bytes: usual.batch_bytes.min(sixteenths(1)),
+            ..usual
+        }
+    }
+}
+
+/// Those for a gigabyte of memory.
 impl Default for Settings {
     fn default() -> Self {
         Self {
