@@ -82,6 +82,11 @@ impl Case {
         numbers.into_iter().map(|n| SegmentEntry::new(&ids[n], "ups", &[])).collect()
     }
 
+    /// Whether it is known what every engine does: unpack the columns of every row group, pack the result.
+    pub fn has_floor(&self) -> bool {
+        matches!(self.audience, Audience::One(WIDE | NARROW))
+    }
+
     /// Whether there is a batch for each audience.
     pub fn segment_per_batch(&self) -> bool {
         self.audience == Audience::Twenty

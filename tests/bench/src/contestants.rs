@@ -21,15 +21,28 @@ pub struct Contestant {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The engine.
-    Ours,
+    /// The engine, in one of its forms.
+    Ours(Form),
     /// A Python script, and which form of the export it is to take.
     Script(&'static str, &'static str),
 }
 
+/// What this program does itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// The export, by the engine.
+    Export,
+    /// The same where it is not promised that a profile is one row, so that its rows are looked for.
+    Merging,
+    /// What no engine does without.
+    Floor,
+}
+
 /// All of them.
-pub const CONTESTANTS: [Contestant; 5] = [
-    Contestant { name: OURS, kind: Kind::Ours },
+pub const CONTESTANTS: [Contestant; 7] = [
+    Contestant { name: OURS, kind: Kind::Ours(Form::Export) },
+    Contestant { name: "ours-merging", kind: Kind::Ours(Form::Merging) },
+    Contestant { name: "floor", kind: Kind::Ours(Form::Floor) },
     Contestant { name: "duckdb", kind: Kind::Script("duckdb_export.py", "plain") },
     Contestant { name: "duckdb-one-pass", kind: Kind::Script("duckdb_export.py", "one-pass") },
     Contestant { name: "polars", kind: Kind::Script("polars_export.py", "plain") },
@@ -64,9 +77,15 @@ pub enum Answer {
 }
 
 impl Contestant {
-    /// Whether it takes part in a case: a second form only where there is one.
+    /// Whether it takes part in a case: a second form only where there is one, the floor where every row group holds members
+    /// and something is decoded.
     pub fn takes_part(&self, case: &Case) -> bool {
-        !matches!(self.kind, Kind::Script(_, "one-pass")) || case.segment_per_batch()
+        match self.kind {
+            Kind::Script(_, "one-pass") => case.segment_per_batch(),
+            Kind::Ours(Form::Merging) => case.tables.len() == 1,
+            Kind::Ours(Form::Floor) => case.has_floor(),
+            Kind::Ours(Form::Export) | Kind::Script(..) => true,
+        }
     }
 
     /// Whether it needs Python.
@@ -77,9 +96,11 @@ impl Contestant {
     /// Exports a case into a folder, in a process of its own.
     pub fn run(&self, case: &Case, store: &Store, data: &Path, out: &Path) -> Outcome<Answer> {
         let mut command = match self.kind {
-            Kind::Ours => {
+            Kind::Ours(form) => {
+                let form = clap::ValueEnum::to_possible_value(&form).ok_or("a form without a name")?;
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["one", "--case", case.name, "--threads", &crate::cores().to_string(), "--data"]);
+                command.args(["one", "--case", case.name, "--form", form.get_name()]);
+                command.args(["--threads", &crate::cores().to_string(), "--data"]);
                 command.arg(data).arg("--out").arg(out);
                 command
             }

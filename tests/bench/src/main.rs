@@ -2,6 +2,7 @@
 
 mod cases;
 mod contestants;
+mod floor;
 mod measure;
 mod objects;
 mod ours;
@@ -13,7 +14,7 @@ mod store;
 
 use cases::{CASES, Case};
 use clap::{Parser, Subcommand};
-use contestants::{CONTESTANTS, Contestant};
+use contestants::{CONTESTANTS, Contestant, Form};
 use report::Report;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ enum Command {
         /// The case
         #[arg(long)]
         case: String,
+        /// How
+        #[arg(long, value_enum, default_value_t = Form::Export)]
+        form: Form,
         /// The folder that the files go to
         #[arg(long)]
         out: PathBuf,
@@ -98,9 +102,14 @@ fn run(cli: Cli) -> Outcome<()> {
             Store::at(&cli.data, Parameters::new(store.profiles, store.seed))?;
         }
         Command::Run(arguments) => compare(&std::path::absolute(&cli.data)?, &arguments)?,
-        Command::One { case, out, threads } => {
+        Command::One { case, form, out, threads } => {
             let case = Case::named(&case).ok_or_else(|| format!("there is no case {case}"))?;
-            let cost = ours::run(&case, &Store::open(&cli.data)?, &out, threads)?;
+            let store = Store::open(&cli.data)?;
+            let cost = match form {
+                Form::Export => ours::run(&case, &store, &out, true, threads)?,
+                Form::Merging => ours::run(&case, &store, &out, false, threads)?,
+                Form::Floor => floor::run(&case, &store, &out, threads)?,
+            };
             println!("{}", serde_json::to_string(&cost)?);
         }
     }

@@ -31,9 +31,9 @@ const LAKE: &str = "lake";
 /// The bucket that files are exported to.
 const OUT: &str = "out";
 
-/// Exports a case into a folder.
-pub fn run(case: &Case, store: &Store, out: &Path, threads: usize) -> Outcome<Cost> {
-    let plan = plan(case, store)?;
+/// Exports a case into a folder. `promised`: of a table that stands alone it is known that each profile is one row.
+pub fn run(case: &Case, store: &Store, out: &Path, promised: bool, threads: usize) -> Outcome<Cost> {
+    let plan = plan(case, store, promised)?;
     let objects = LocalObjects::new([(LAKE, store.root.clone()), (OUT, out.to_owned())]);
     measured(|| export(&plan, &objects, threads))
 }
@@ -63,11 +63,12 @@ async fn export_one(plan: &Plan, number: u32, part: &PlannedPart, objects: &Loca
 }
 
 /// The plan of a case, as the worker's planner makes it of the tables.
-fn plan(case: &Case, store: &Store) -> Outcome<Plan> {
-    let sources: Vec<_> = case.tables.iter().map(|table| source(case, *table)).collect();
+fn plan(case: &Case, store: &Store, promised: bool) -> Outcome<Plan> {
+    let unique_profiles = promised && case.tables.len() == 1;
+    let sources: Vec<_> = case.tables.iter().map(|table| source(*table, unique_profiles)).collect();
     let tables = case.tables.iter().map(|table| files(store, *table)).collect::<Outcome<Vec<_>>>()?;
     // A part for each bucket, also where any run of files would do.
-    let needs = if case.tables.len() == 1 { MergeNeeds::Nothing } else { MergeNeeds::Buckets(BUCKETS) };
+    let needs = if unique_profiles { MergeNeeds::Nothing } else { MergeNeeds::Buckets(BUCKETS) };
     Ok(Plan {
         version: PLAN_VERSION,
         tenant: Tenant::new("BENCH@AdobeOrg", "prod").ok_or("no tenant")?,
@@ -96,7 +97,7 @@ fn table_name(table: &str) -> TableName {
     TableName { database: "bench".into(), table: table.into() }
 }
 
-fn source(case: &Case, table: Table) -> PlannedSource {
+fn source(table: Table, unique_profiles: bool) -> PlannedSource {
     let name = table.name();
     let pin = Pin {
         dataset_id: name.into(),
@@ -105,7 +106,6 @@ fn source(case: &Case, table: Table) -> PlannedSource {
         snapshot_id: Some(1),
         schema_id: None,
     };
-    let unique_profiles = case.tables.len() == 1;
     let (schema, columns) = (table.schema(), ColumnNames::default());
     let (former, name_mapping) = (Vec::new(), None);
     PlannedSource { kind: kind(table), pin, schema, former, name_mapping, columns, unique_profiles }

@@ -12,7 +12,7 @@ const TOP: f64 = 56.0;
 /// Bars end here, their label tells how far they would go.
 const MOST: f64 = 10.0;
 const FONT: &str = r#"font-family="system-ui, sans-serif" font-size="12""#;
-const COLOURS: [&str; 5] = ["#1b6ca8", "#e0a100", "#f2cf66", "#7a5195", "#d1495b"];
+const COLOURS: [&str; 7] = ["#1b6ca8", "#7fb2d9", "#b8c4cc", "#e0a100", "#f2cf66", "#7a5195", "#d1495b"];
 
 /// The picture, as SVG.
 pub fn ratios(entries: &[Entry]) -> String {
