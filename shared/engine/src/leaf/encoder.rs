@@ -3,6 +3,7 @@
 use super::dictionary::{Dictionary, Entries, put_plain};
 use super::hybrid;
 use super::open::{OpenPage, OpenValues, Texts, plain_range};
+use super::pack::pack;
 use super::{Damaged, LeafForm, LeafPage, Raise, Spans, ValueForm, Values, Widening};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -25,8 +26,8 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(crate) struct LeafEncoder {
     column: ColumnDescPtr,
     form: LeafForm,
-    /// What packs its pages, and the level for that; `None` where they stay as they are.
-    packing: Option<(ZstdLevel, zstd::bulk::Compressor<'static>)>,
+    /// How far its pages are packed; `None`: not at all.
+    level: Option<ZstdLevel>,
     texts: Texts,
     dictionary: Dictionary,
     /// The dictionary's ids of the entries of the chunk that is read; [`UNKNOWN`] for those not met yet.
@@ -92,8 +93,7 @@ pub(crate) struct EncodedChunk {
 impl LeafEncoder {
     /// A chunk without rows of that column, compressed at that level.
     pub(crate) fn new(column: ColumnDescPtr, level: ZstdLevel) -> Result<Self> {
-        let codec = zstd::bulk::Compressor::new(level.compression_level())?;
-        Ok(Self { packing: Some((level, codec)), ..Self::unpacked(column)? })
+        Ok(Self { level: Some(level), ..Self::unpacked(column)? })
     }
 
     /// One that is not compressed, as its pages are read at once.
@@ -103,7 +103,7 @@ impl LeafEncoder {
         Ok(Self {
             column,
             form,
-            packing: None,
+            level: None,
             dictionary: Dictionary::new(form.values),
             texts,
             ids: Vec::new(),
@@ -334,11 +334,8 @@ impl LeafEncoder {
         Ok(())
     }
 
-    fn pack(&mut self, body: Vec<u8>) -> Result<Bytes> {
-        Ok(match &mut self.packing {
-            Some((_, codec)) => codec.compress(&body)?.into(),
-            None => body.into(),
-        })
+    fn pack(&self, body: Vec<u8>) -> Result<Bytes> {
+        Ok(self.level.map_or_else(|| Ok(body.into()), |level| pack(level, &body))?)
     }
 
     fn dictionary_page(&mut self) -> Result<Option<ClosedPage>> {
@@ -391,7 +388,7 @@ impl LeafEncoder {
         writer.close()?;
         let bytes: Bytes = sink.into_inner()?.into();
         let metadata = ColumnChunkMetaData::builder(self.column)
-            .set_compression(self.packing.map_or(Compression::UNCOMPRESSED, |(level, _)| Compression::ZSTD(level)))
+            .set_compression(self.level.map_or(Compression::UNCOMPRESSED, Compression::ZSTD))
             .set_encodings(encodings)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(uncompressed_bytes)

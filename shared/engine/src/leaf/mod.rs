@@ -9,6 +9,7 @@ mod dictionary;
 mod encoder;
 mod hybrid;
 mod open;
+mod pack;
 mod pages;
 mod path;
 mod records;
