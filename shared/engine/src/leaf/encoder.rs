@@ -335,7 +335,10 @@ impl LeafEncoder {
     }
 
     fn pack(&self, body: Vec<u8>) -> Result<Bytes> {
-        Ok(self.level.map_or_else(|| Ok(body.into()), |level| pack(level, &body))?)
+        match self.level {
+            Some(level) => Ok(pack(level, &body)?),
+            None => Ok(body.into()),
+        }
     }
 
     fn dictionary_page(&mut self) -> Result<Option<ClosedPage>> {
