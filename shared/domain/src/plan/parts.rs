@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_as_large_as_a_part_is_one() {
+        let whole = DataFile { split_offsets: vec![4, 100, 200, 300], ..file(0, 400, None, 1) };
+        let ranges = |target| {
+            let parts = compose_parts(vec![table(vec![whole.clone()])], MergeNeeds::Nothing, target);
+            parts.iter().flat_map(|p| &p.files).map(|f| f.range).collect::<Vec<_>>()
+        };
+        assert_eq!(ranges(400), [None]);
+        assert_eq!(ranges(200), [Some((0, 200)), Some((200, 400))]);
+        let two = || vec![table(vec![file(0, 100, None, 1), file(1, 100, None, 1)])];
+        let parts = |target| compose_parts(two(), MergeNeeds::Nothing, target).len();
+        assert_eq!((parts(200), parts(199)), (1, 2));
+    }
+
+    #[test]
     fn a_bucket_of_too_many_rows_is_sliced_so_that_every_profile_lies_in_one_slice() {
         let big = DataFile { bucket: Some(1), bytes: 900, rows: 2 * MAX_MERGED_ROWS + 1, ..data_file("a") };
         let small = DataFile { bucket: Some(0), bytes: 900, rows: MAX_MERGED_ROWS, ..data_file("b") };
