@@ -279,6 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn maps_of_other_keys_conflict() {
+        let columns = ColumnNames::default();
+        let schemas = ["string", "int"]
+            .map(|key| Schema { schema_id: 0, fields: vec![optional("m", Kind::map_of(plain(key), plain("long")))] });
+        let [p, q] = &schemas;
+        let inputs = [("p", p), ("q", q)].map(|(id, schema)| Input { id, columns: &columns, schema });
+        let mut found = Vec::new();
+        export_schema(&inputs, &[], &mut found);
+        let [conflict] = found.as_slice() else { panic!("{found:#?}") };
+        assert_eq!(conflict.dataset_id, "q");
+        assert!(
+            conflict.what.starts_with("m is a map in the dataset q and a map in the dataset p"),
+            "{}",
+            conflict.what
+        );
+    }
+
+    #[test]
     fn events_stand_in_a_list_only_where_there_are_event_datasets() {
         let profile = json!({"profileId": "string", "ingestTime": "timestamptz"});
         assert!(union(std::slice::from_ref(&profile), &[]).0.field("timeSeriesEvents").is_none());
