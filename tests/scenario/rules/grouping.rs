@@ -76,6 +76,14 @@ fn the_least_identity_is_the_primary_one_by_namespace_before_id() {
 }
 
 #[test]
+fn an_identity_under_two_profile_ids_is_two_profiles_under_none() {
+    let row = |id: &str, identity: &str| json!({"profileId": id, "ingestTime": day(1), "identityMap": {"A": [{"id": identity}]}});
+    let rows = json!([row("p", "1"), row("p", "2"), row("q", "1"), row("q", "2")]);
+    let store = store(json!({"a": profiles(json!({}), json!([rows]))}));
+    exports(&store, &request(json!({"mergePolicy": {"id": "none"}})), rows);
+}
+
+#[test]
 fn fragments_without_any_identity_are_one_profile_under_none() {
     let store = store(json!({
         "a": profiles(json!({"x": "string", "y": "string"}), json!([[
