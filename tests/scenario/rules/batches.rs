@@ -49,6 +49,18 @@ fn a_profile_that_matches_an_entry_under_two_spellings_of_its_namespace_is_in_th
 }
 
 #[test]
+fn a_merged_profile_is_counted_in_each_of_its_batches() {
+    let row = |time: Value, segment: &str| {
+        json!({"profileId": "p", "ingestTime": time, "identityMap": {"A": [{"id": "1"}]},
+            "segmentMembership": {"ups": {segment: {"status": "realized"}}}})
+    };
+    let store = store(json!({"a": profiles(json!({}), json!([[row(day(1), "s"), row(day(2), "t")]]))}));
+    let p = json!({"profileId": "p"});
+    let expected = json!({"batches": [[p], [], [p]], "rows": 2, "byNamespace": {"A": 2}});
+    shows(&store, &per_batch(json!([{"segmentId": "s"}, {"segmentId": "u"}, {"segmentId": "t"}])), expected);
+}
+
+#[test]
 fn a_batch_of_no_rows_is_committed_like_any_other() {
     let store = store(json!({"a": profiles(json!({}), json!([]))}));
     shows(&store, &request(json!({})), json!({"batches": [[]], "rows": 0, "byNamespace": {}, "emptyProfiles": null}));
