@@ -48,6 +48,18 @@ fn a_fragment_alone_is_judged_as_it_stands_with_repetitions_and_without_nulls() 
 }
 
 #[test]
+fn nulls_are_no_identities_of_a_fragment_beside_events_either() {
+    let identities = |count: usize| -> Value {
+        (0..60).map(|n| if n < count { json!({"id": n.to_string()}) } else { json!(null) }).collect()
+    };
+    let rows = [("fifty", 50), ("more", 51)].map(|(id, n)| row(id, day(1), json!({"A": identities(n), "B": [null]})));
+    let store = store(json!({"a": profiles(json!({}), json!([rows])), "e": events(json!({}), json!([]))}));
+    let asked = request(json!({"fields": "profileId", "additionalFields": {"eventList": {}}}));
+    let batch = [json!({"profileId": "fifty", "timeSeriesEvents": []})];
+    shows(&store, &asked, json!({"batches": [batch], "tooManyIdentities": 1, "byNamespace": {"A": 1}}));
+}
+
+#[test]
 fn only_what_would_have_been_exported_is_counted_as_left_out_and_once_for_all_batches() {
     let member = |id: &str, status: &str| {
         let membership = json!({"status": status, "lastQualificationTime": day(1)});
@@ -56,13 +68,31 @@ fn only_what_would_have_been_exported_is_counted_as_left_out_and_once_for_all_ba
             json!({"segmentMembership": {"ups": {"s": membership, "t": membership}}}),
         )
     };
-    let store = store(json!({"a": profiles(json!({}), json!([[member("in", "realized"), member("out", "exited")]]))}));
+    let (merged, out) = (member("merged", "realized"), member("out", "exited"));
+    let store = store(json!({"a": profiles(json!({}), json!([[member("in", "realized"), merged, merged, out]]))}));
     let segments = json!([{"segmentId": "s"}, {"segmentId": "t"}]);
     let per_batch = json!({"datasetId": "exports", "segmentPerBatch": true});
     let asked = request(json!({"filter": {"segments": segments}, "destination": per_batch}));
-    shows(&store, &asked, json!({"batches": [[], []], "rows": 0, "tooManyIdentities": 1}));
+    shows(&store, &asked, json!({"batches": [[], []], "rows": 0, "tooManyIdentities": 2}));
     let late = json!({"segments": segments, "fromIngestTimestamp": day(5)});
     shows(&store, &request(json!({"filter": late})), json!({"rows": 0, "tooManyIdentities": 0}));
+}
+
+#[test]
+fn a_profile_that_is_left_out_takes_no_other_into_its_batches() {
+    let member = |id: &str, count: usize, segment: &str| {
+        let memberships = json!({"segmentMembership": {"ups": {segment: {"status": "realized"}}}});
+        with(row(id, day(1), map("A", 0..count)), memberships)
+    };
+    let rows = json!([[member("many", 51, "s"), member("few", 1, "t"), member("fifty", 50, "s")]]);
+    let destination = json!({"datasetId": "exports", "segmentPerBatch": true});
+    let segments = json!({"segments": [{"segmentId": "s"}, {"segmentId": "t"}]});
+    let asked = request(json!({"fields": "profileId", "filter": segments, "destination": destination}));
+    let batches = json!([[{"profileId": "fifty"}], [{"profileId": "few"}]]);
+    for unique in [false, true] {
+        let dataset = with(profiles(json!({}), rows.clone()), json!({"unique": unique}));
+        shows(&store(json!({"a": dataset})), &asked, json!({"batches": batches, "tooManyIdentities": 1}));
+    }
 }
 
 #[test]
