@@ -70,6 +70,21 @@ fn null_equals_null_in_an_equality_delete_and_all_its_columns_count() {
 }
 
 #[test]
+fn an_equality_delete_knows_which_of_its_columns_holds_what() {
+    let row = |id: &str, fields: Value| with(json!({"profileId": id, "ingestTime": day(1)}), fields);
+    let (q, s) = (row("q", json!({"y": "v"})), row("s", json!({"m": 0})));
+    let t = row("t", json!({"x": "a\u{1}b", "y": "c"}));
+    let (p, r) = (row("p", json!({"x": "v"})), row("r", json!({"n": 0})));
+    let rows = json!([p, q, r, s, t, row("u", json!({"x": "a", "y": "b\u{1}c"}))]);
+    let texts = json!({"on": ["x", "y"], "rows": [{"x": "v", "y": null}, {"x": "a", "y": "b\u{1}c"}]});
+    let numbers = json!({"on": ["n", "m"], "rows": [{"n": 0, "m": null}]});
+    let commits = json!([{"append": append("f0", rows)}, {"equal": [texts, numbers]}]);
+    let columns = json!({"x": "string", "y": "string", "n": "int", "m": "int"});
+    let dataset = with(profiles(columns, json!([])), json!({"commits": commits}));
+    exports(&store(json!({"a": dataset})), &request(json!({})), json!([q, s, t]));
+}
+
+#[test]
 fn an_equality_delete_holds_in_its_own_partition_alone() {
     let ids = ["p0", "p1", "p2", "p3", "p4", "p5"];
     let bucket = |id: &&str| lake::bucket_of(2, id);
