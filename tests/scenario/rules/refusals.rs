@@ -79,6 +79,16 @@ fn paths_that_no_profile_dataset_of_the_policy_has_are_named() {
 }
 
 #[test]
+fn paths_go_by_our_names_of_columns_and_not_by_a_tables_own() {
+    let mut a = profiles(json!({}), json!([[{"customer": "p", "ingestTime": day(1)}]]));
+    a["columns"] = json!({"customer": "string", "ingestTime": "timestamptz"});
+    a["names"] = json!({"profileId": "customer"});
+    let store = store(json!({"a": a}));
+    exports(&store, &request(json!({"fields": "profileId"})), json!([{"profileId": "p"}]));
+    refuses(&store, &request(json!({"fields": "customer"})), Code::UnknownPath, &["fields", "customer"]);
+}
+
+#[test]
 fn paths_that_no_event_dataset_has_are_named() {
     let asked = |fields: &str| request(json!({"additionalFields": {"eventList": {"fields": fields}}}));
     refuses(&plain(), &asked("eventType,x"), Code::UnknownPath, &["additionalFields.eventList.fields", "x"]);
