@@ -111,6 +111,18 @@ async fn a_job_shows_again_what_was_sent_and_resolves_its_policy() {
 }
 
 #[tokio::test]
+async fn a_property_that_is_null_is_not_shown_again() {
+    let mut body = smallest();
+    let names = ["fields", "filter", "additionalFields", "evaluationInfo"];
+    names.iter().for_each(|name| body[*name] = Value::Null);
+    let reply = World::new().post(&body).await;
+    assert_eq!(status(&reply), 200);
+    for name in names {
+        assert_eq!(reply["body"].get(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_job_is_stored_as_shown_due_at_once_and_sent_on_its_way() {
     let world = World::new();
     let reply = world.post(&smallest()).await;

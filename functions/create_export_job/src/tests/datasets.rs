@@ -9,7 +9,8 @@ fn policies() -> Registry {
     let mut registry = fixtures::registry();
     let mut own = fixtures::policy("own", 3);
     (own.default, own.identity_graph) = (false, IdentityGraph::None);
-    registry.policies.extend([own, fixtures::policy("by-time", 2)]);
+    let older = MergePolicy { version: 2, ..own.clone() };
+    registry.policies.extend([own, older, fixtures::policy("by-time", 2)]);
     let segment = |id: &str, policy: Option<&str>| Segment {
         id: id.into(),
         merge_policy_id: policy.map(str::to_owned),
@@ -47,13 +48,14 @@ async fn an_absent_merge_policy_is_that_of_the_segments_or_the_default() {
         let entries: Vec<_> = ids.iter().map(|id| json!({ "segmentId": id })).collect();
         with("filter/segments", json!(entries))
     };
-    let cases: [(Value, Value); 6] = [
+    let cases: [(Value, Value); 7] = [
         (smallest(), json!({"id": "by-time", "version": 2})),
         (segments(&["own"]), json!({"id": "own", "version": 3})),
         (segments(&["own", "own"]), json!({"id": "own", "version": 3})),
         (segments(&["gold", "plain", "unregistered"]), json!({"id": "by-time", "version": 2})),
         (segments(&["unregistered"]), json!({"id": "by-time", "version": 2})),
         (with("mergePolicy", json!({"id": "by-time", "version": 1})), json!({"id": "by-time", "version": 1})),
+        (with("mergePolicy", json!({"id": "own"})), json!({"id": "own", "version": 3})),
     ];
     for (body, policy) in cases {
         assert_eq!(world.post(&body).await["body"]["mergePolicy"], policy, "{body}");
@@ -65,6 +67,7 @@ async fn an_absent_merge_policy_is_that_of_the_segments_or_the_default() {
         &world,
         vec![
             ("several policies", mixed, &["113016 mergePolicy.id"]),
+            ("the default one among them", segments(&["unregistered", "own"]), &["113016 mergePolicy.id"]),
             ("several policies, one named", named, &[]),
             ("a segment's policy is gone", segments(&["dangling"]), &["113014 filter.segments[0].segmentId"]),
         ],
@@ -138,6 +141,30 @@ async fn merging_needs_the_same_buckets_in_all_datasets_that_take_part() {
     ];
     for (world, body, wanted) in cases {
         expect(&world, vec![("buckets", body, wanted)]).await;
+    }
+}
+
+#[tokio::test]
+async fn times_are_needed_for_merging_for_the_order_of_events_and_by_who_asks_for_updates() {
+    let late = || with("filter/fromIngestTimestamp", json!("2018-01-01T00:00:00Z"));
+    let with_events = || with("additionalFields/eventList", json!({}));
+    let renamed = |mut registry: Registry, change: fn(&mut Dataset)| {
+        registry.datasets.iter_mut().for_each(change);
+        World::with(registry)
+    };
+    let without_updates: fn(&mut Dataset) = |d| d.columns.ingest_time = "updated".into();
+    let without_order: fn(&mut Dataset) = |d| d.columns.timestamp = "happened".into();
+    let source: &[&str] = &["113019 schema.name"];
+    let events: &[&str] = &["113019 additionalFields.eventList"];
+    let cases: Vec<(World, Value, &[&str])> = vec![
+        (renamed(fixtures::registry(), without_updates), smallest(), &[]),
+        (renamed(fixtures::registry(), without_updates), late(), source),
+        (renamed(several(), without_updates), smallest(), source),
+        (renamed(several(), without_order), smallest(), &[]),
+        (renamed(several(), without_order), with_events(), events),
+    ];
+    for (world, body, wanted) in cases {
+        expect(&world, vec![("times", body, wanted)]).await;
     }
 }
 

@@ -57,6 +57,7 @@ async fn destination_and_schema_are_required() {
             &["113012 destination", "113011 destination.datasetId"],
         ),
         ("the older spelling", json!({"destination": {"dataSetId": "exports"}, "schema": smallest()["schema"]}), &[]),
+        ("the newer one goes before it", with("destination/dataSetId", json!("nowhere")), &[]),
         ("an unknown dataset", with("destination/datasetId", json!("nowhere")), &["113014 destination.datasetId"]),
         ("a profile dataset", with("destination/datasetId", json!("profiles")), &["113014 destination.datasetId"]),
         ("the only schema", with("schema/name", json!("_xdm.context.other")), &["113013 schema.name"]),
@@ -81,6 +82,7 @@ async fn fields_are_paths_of_the_profile_schema() {
     let cases: Vec<(&str, Value, &[&str])> = vec![
         ("blank is all", with("fields", json!("  ")), &[]),
         ("blank entries are dropped", with("fields", json!(" ,person.name,, ")), &[]),
+        ("steps are trimmed", with("fields", json!("person . name")), &[]),
         ("a parent path", with("fields", json!("person")), &[]),
         ("through a list", with("fields", json!("identityMap.ECID.id")), &[]),
         ("the older spelling", with("fields", json!("identities,identities.id")), &[]),
@@ -140,6 +142,7 @@ async fn a_strict_namespace_takes_registered_segments_only() {
         ("registered, in any case", segments("gold", Some("Ups")), &[]),
         ("unregistered", segments("silver", None), &["113014 filter.segments[0].segmentId"]),
         ("unregistered elsewhere", segments("silver", Some("mine")), &[]),
+        ("a blank one is ups", segments("silver", Some("")), &["113014 filter.segments[0].segmentId"]),
     ];
     expect(&World::with(registry), cases).await;
 }
