@@ -317,4 +317,15 @@ mod tests {
         assert!(union.field("customer_id").is_none() && union.field("age").is_some());
         assert_eq!(union.field("profileId").unwrap().kind, plain("string"));
     }
+
+    #[test]
+    fn the_time_of_events_stands_under_our_name_too() {
+        let columns = ColumnNames { timestamp: "happened".into(), ..ColumnNames::default() };
+        let schema = schema(json!({"profileId": "string", "happened": "timestamptz"}));
+        let mut found = Vec::new();
+        let union = export_schema(&[], &[Input { id: "e", columns: &columns, schema: &schema }], &mut found);
+        assert_eq!(found, Vec::<Conflict>::new());
+        assert!(union.has_path(["timeSeriesEvents", "timestamp"]));
+        assert!(!union.has_path(["timeSeriesEvents", "happened"]));
+    }
 }
