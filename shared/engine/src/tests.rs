@@ -9,3 +9,4 @@ mod oracle;
 mod projecting;
 mod properties;
 pub(crate) mod table;
+mod torn;
