@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::index::Index;
+use super::merge::Candidates;
 use super::share::Share;
+use super::unite::unite_identities;
 use super::{Halt, Work};
 use crate::deletes::Deletes;
+use crate::identities;
 use crate::input::InputFile;
 use crate::layout::Layout;
 use crate::membership::Wanted;
@@ -12,10 +15,13 @@ use crate::part::{Part, Tally};
 use crate::source::Source;
 use crate::tests::table::*;
 use crate::{EngineError, PartTask, Progress, Settings, Step};
-use domain::plan::{DataFile, DeleteFile, DeleteKind, PlannedPart, Slice};
+use arrow_array::cast::AsArray;
+use arrow_json::ReaderBuilder;
+use domain::plan::{Counts, DataFile, DeleteFile, DeleteKind, PlannedPart, Slice};
 use domain::registry::IdentityGraph;
 use domain::schema::Schema;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use testkit::MemoryObjects;
 
 fn merging(settings: Settings) -> Job {
@@ -189,5 +195,22 @@ async fn too_many_deleted_values_are_refused_with_the_rewrite_to_run() {
     let EngineError::Unsupported(sentence) = error else { panic!("{error:?}") };
     for part in ["dataset p ", "39 rows", "sample.p", "rewrite_data_files", "OPTIMIZE"] {
         assert!(sentence.contains(part), "{sentence} lacks {part}");
+    }
+}
+
+#[test]
+fn a_namespace_that_a_map_alone_holds_twice_stays_so_and_is_counted_once() {
+    let mut decoder = ReaderBuilder::new(Arc::new(arrow_schema(&source_schema()))).build_decoder().unwrap();
+    let row = r#"{ "profileId": "a", "identityMap": { "A": [{ "id": "1" }], "A": [{ "id": "2" }] } }"#;
+    decoder.decode(row.as_bytes()).unwrap();
+    let maps = decoder.flush().unwrap().unwrap().column_by_name("identityMap").unwrap().clone();
+    for (times, entries) in [(1, 2), (2, 1)] {
+        let mut candidates = Candidates::default();
+        candidates.push(vec![(0, 0); times]);
+        let united = unite_identities(std::slice::from_ref(&maps), &candidates).unwrap();
+        let mut counts = Counts::default();
+        let kept = identities::judge(united.as_map(), |_| 1, &mut counts).unwrap();
+        assert_eq!((united.as_map().value_length(0), kept.true_count()), (entries, 1));
+        assert_eq!(counts.by_namespace, [("A".to_owned(), 1)].into());
     }
 }

@@ -1,9 +1,13 @@
 //! Who is exported.
 
 use super::table::*;
+use crate::Step;
+use arrow_json::ReaderBuilder;
 use domain::filter::MembershipStatus::{Existing, Exited, Realized};
 use domain::plan::Slice;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use testkit::MemoryObjects;
 
 const NOON: &str = "2018-01-01T12:00:00Z";
 
@@ -114,6 +118,21 @@ async fn without_a_membership_column_nobody_is_a_member() {
     assert_eq!(job.rows(&rows).await.1.files, []);
 }
 
+#[tokio::test]
+async fn in_a_file_that_keeps_no_statuses_nobody_is_a_member() {
+    let mut older = json!(source_schema());
+    let fields = older.pointer_mut("/fields/3/type/value/value/fields").unwrap().as_array_mut().unwrap();
+    fields.retain(|field| field["name"] != "status");
+    let older = arrow_schema(&serde_json::from_value(older).unwrap());
+    let rows = [json!({ "profileId": "a", "segmentMembership": { "ups": { "s1": { "version": 1 } } } })];
+    for unique_profiles in [true, false] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&batch(&older, &rows), 10)).await;
+        let job = Job { unique_profiles, ..Job::segment("ups", "s1", &[]) };
+        assert!(job.files(&store, vec![file]).await.0.is_empty());
+    }
+}
+
 fn with_identities(id: &str, lists: &[(&str, usize)]) -> Value {
     let map: serde_json::Map<_, _> = lists
         .iter()
@@ -158,6 +177,24 @@ async fn namespaces_count_the_exported_profiles_that_hold_an_identity_in_them() 
     let (exported, outputs) = Job::fields("profileId").rows(&rows).await;
     assert_eq!(exported.len(), 4);
     assert_eq!(outputs.counts.by_namespace, [("ECID".to_owned(), 2), ("email".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn what_a_map_holds_twice_is_judged_each_time_and_counted_once() {
+    let row = r#"{ "profileId": "a", "identityMap": { "ECID": [{ "id": "1" }], "ECID": [{ "id": "2" }] },
+        "segmentMembership": {
+            "ups": { "s1": { "status": "exited", "lastQualificationTime": "2019-01-01T00:00:00Z" } },
+            "ups": { "s1": { "status": "realized", "lastQualificationTime": "2018-01-01T00:00:00Z" } } } }"#;
+    let mut decoder = ReaderBuilder::new(Arc::new(arrow_schema(&source_schema()))).build_decoder().unwrap();
+    decoder.decode(row.as_bytes()).unwrap();
+    let body = parquet(&decoder.flush().unwrap().unwrap(), 10);
+    for unique_profiles in [true, false] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", body.clone()).await;
+        let job = Job { unique_profiles, ..Job::segment("ups", "s1", &[]) };
+        let counts = job.export(&store, vec![file], |_| Step::Continue).await.unwrap().counts;
+        assert_eq!((counts.rows, counts.by_namespace), (1, [("ECID".to_owned(), 1)].into()));
+    }
 }
 
 #[tokio::test]
