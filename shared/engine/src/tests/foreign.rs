@@ -95,7 +95,7 @@ async fn times_of_96_bits_are_read_in_any_year() {
         };
         assert_eq!(exported(&job).await, texts.iter().enumerate().map(row).collect::<Vec<_>>());
 
-        let mut job = Job::segment("ups", "s1", &[]).within(Some("1970-01-01T00:00:00Z"), None);
+        let mut job = Job::segment("ups", "s1", &[]).within(Some("1970-01-01T00:00:00.000001Z"), None);
         job.unique_profiles = unique_profiles;
         assert_eq!(ids(exported(&job).await), ["p1", "p2"]);
         job.filter = Default::default();
@@ -157,10 +157,11 @@ async fn a_file_without_the_column_of_profile_ids_may_be_deleted_whole() {
     }
 }
 
+/// Elements of lists are called as some writers call them.
 fn without_ids(field: &ArrowField) -> ArrowField {
     let data_type = match field.data_type() {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| without_ids(f)).collect()),
-        DataType::List(element) => DataType::List(Arc::new(without_ids(element))),
+        DataType::List(element) => DataType::List(Arc::new(without_ids(element).with_name("item"))),
         DataType::Map(entries, sorted) => DataType::Map(Arc::new(without_ids(entries)), *sorted),
         leaf => leaf.clone(),
     };
@@ -308,4 +309,69 @@ async fn values_of_a_column_that_was_dropped_still_delete() {
         let job = Job { unique_profiles, deletes, source, former, ..Job::fields("profileId") };
         assert_eq!(ids(job.files(&store, vec![file]).await.0), ["b"]);
     }
+}
+
+#[tokio::test]
+async fn a_zero_is_deleted_by_its_sign() {
+    let rows = [json!({ "profileId": "a", "ratio": 0.0 }), json!({ "profileId": "b", "ratio": -0.0 })];
+    let store = MemoryObjects::default();
+    let mut file = put(&store, "a", parquet_of(&rows)).await;
+    let value = parquet_of(&[json!({ "ratio": -0.0 })]);
+    let deletes = vec![delete(&store, DeleteKind::Equality { field_ids: vec![29] }, value, &mut file).await];
+    let job = Job { deletes, ..Job::fields("profileId") };
+    assert_eq!(ids(job.files(&store, vec![file]).await.0), ["a"]);
+}
+
+#[tokio::test]
+async fn a_required_field_of_a_null_struct_is_deleted_as_a_null() {
+    let schema = arrow_schema(&source_schema());
+    let strict = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Struct(below) => {
+            let below = below.iter().map(|f| f.as_ref().clone().with_nullable(false)).collect();
+            field.as_ref().clone().with_data_type(DataType::Struct(below))
+        }
+        _ => field.as_ref().clone(),
+    });
+    let strict = ArrowSchema::new(strict.collect::<Vec<_>>());
+    let rows =
+        [json!({ "profileId": "a", "personalEmail": { "address": "", "label": "" } }), json!({ "profileId": "b" })];
+    for (deleted, left) in [(json!({ "personalEmail": { "address": "" } }), "b"), (json!({}), "a")] {
+        let store = MemoryObjects::default();
+        let mut file = put(&store, "a", parquet(&batch(&strict, &rows), 10)).await;
+        let kind = DeleteKind::Equality { field_ids: vec![21] };
+        let deletes = vec![delete(&store, kind, parquet_of(&[deleted]), &mut file).await];
+        let job = Job { deletes, ..Job::fields("profileId") };
+        assert_eq!(ids(job.files(&store, vec![file]).await.0), [left]);
+    }
+}
+
+#[tokio::test]
+async fn the_values_of_all_delete_files_of_a_part_count_for_the_limit() {
+    let rows = ["a", "b", "c"].map(|id| json!({ "profileId": id }));
+    for (delete_keys, fits) in [(2, true), (1, false)] {
+        let store = MemoryObjects::default();
+        let mut file = put(&store, "a", parquet_of(&rows)).await;
+        let mut job = Job::fields("profileId");
+        job.settings.delete_keys = delete_keys;
+        for row in &rows[..2] {
+            let kind = DeleteKind::Equality { field_ids: vec![1] };
+            job.deletes.push(delete(&store, kind, parquet_of(std::slice::from_ref(row)), &mut file).await);
+        }
+        assert_eq!(job.export(&store, vec![file], |_| Step::Continue).await.is_ok(), fits);
+    }
+}
+
+#[tokio::test]
+async fn positions_may_stand_in_any_order() {
+    let rows = ["a", "b", "c", "d", "e", "f", "g"].map(|id| json!({ "profileId": id }));
+    let store = MemoryObjects::default();
+    let mut file = put(&store, "a", parquet_of(&rows)).await;
+    let columns: Vec<(_, arrow_array::ArrayRef)> = vec![
+        ("file_path", Arc::new(StringArray::from(vec![file.location.clone(); 2]))),
+        ("pos", Arc::new(Int64Array::from(vec![5, 0]))),
+    ];
+    let positions = parquet(&RecordBatch::try_from_iter(columns).unwrap(), 10);
+    let deletes = vec![delete(&store, DeleteKind::Position, positions, &mut file).await];
+    let job = Job { deletes, ..Job::fields("profileId") };
+    assert_eq!(ids(job.files(&store, vec![file]).await.0), ["b", "c", "d", "e", "g"]);
 }
