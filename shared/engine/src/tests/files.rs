@@ -7,6 +7,7 @@ use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema as ArrowSchema, TimeUnit};
 use bytes::Bytes;
+use domain::instant::Micros;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
 use domain::schema::{Field, Kind};
 use futures::StreamExt;
@@ -71,8 +72,11 @@ async fn a_column_that_a_file_lacks_reads_as_null() {
     let job = Job::fields("profileId,score,orders.sku,personalEmail.address,identityMap");
     let (exported, _) = job.files(&store, vec![file.clone()]).await;
     assert_eq!(exported, [json!({ "personalEmail": {}, "profileId": "a" }), json!({ "profileId": "b" })]);
-    let (members, _) = Job::segment("ups", "s1", &[]).files(&store, vec![file]).await;
+    let (members, _) = Job::segment("ups", "s1", &[]).files(&store, vec![file.clone()]).await;
     assert!(members.is_empty());
+    let mut late = Job::fields("profileId");
+    late.filter.updated_after = Some(Micros(-1));
+    assert!(late.files(&store, vec![file]).await.0.is_empty());
 }
 
 #[tokio::test]
@@ -303,6 +307,19 @@ fn the_sample_files_hold_dictionaries() {
     assert!(footer.row_group(0).column(0).dictionary_page_offset().is_some());
 }
 
+/// Plain values on pages of two rows.
+fn pages_of_two() -> Layout {
+    Layout {
+        group_rows: 7,
+        page_rows: 2,
+        dictionary: None,
+        second_version: false,
+        compression: Compression::ZSTD(Default::default()),
+        encoding: None,
+        offset_index: true,
+    }
+}
+
 #[tokio::test]
 async fn what_every_source_requires_is_required_in_the_files_too() {
     let mut job = Job { unique_profiles: true, ..Job::fields("profileId,score") };
@@ -316,16 +333,7 @@ async fn what_every_source_requires_is_required_in_the_files_too() {
     // A writer may leave a column optional that the table requires.
     for (rows, segment) in [(&strict, false), (&rows, false), (&strict, true), (&rows, true)] {
         let store = MemoryObjects::default();
-        let layout = Layout {
-            group_rows: 7,
-            page_rows: 2,
-            dictionary: None,
-            second_version: false,
-            compression: Compression::ZSTD(Default::default()),
-            encoding: None,
-            offset_index: true,
-        };
-        let file = put(&store, "a", laid_out(rows, layout)).await;
+        let file = put(&store, "a", laid_out(rows, pages_of_two())).await;
         if segment {
             job.filter = Job::segment("ups", "s1", &[]).filter;
         }
@@ -370,5 +378,23 @@ async fn nulls_below_what_a_file_requires_stay_nulls() {
         let file = put(&store, "a", parquet(&required, group_rows)).await;
         let (exported, _) = Job::fields("profileId,personalEmail").files(&store, vec![file]).await;
         assert_eq!(exported, canonical(&rows));
+    }
+}
+
+#[tokio::test]
+async fn bounds_are_of_the_exported_ids_in_whatever_order_they_stand() {
+    let other = |id: &str| json!({ "profileId": id });
+    let mine = |id: &str| member(id, "ups", "s1", "realized", "2018-01-01T00:00:00Z");
+    let rows = plain(&[other("z"), mine("m"), other("a"), mine("k"), mine("n"), mine("l"), other("z")]);
+    for dictionary in [None, Some(1 << 20)] {
+        for (unique_profiles, page_rows) in [(true, 2), (true, 100), (false, 100)] {
+            let layout = Layout { dictionary, page_rows, ..pages_of_two() };
+            let store = MemoryObjects::default();
+            let file = put(&store, "a", laid_out(&rows, layout)).await;
+            let job = Job { unique_profiles, ..Job::segment("ups", "s1", &[]) };
+            let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
+            let bounds = outputs.files.iter().map(|file| file.profile_id_bounds.clone().unwrap());
+            assert_eq!(bounds.collect::<Vec<_>>(), [("k".to_owned(), "n".to_owned())]);
+        }
     }
 }
