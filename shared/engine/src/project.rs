@@ -193,3 +193,31 @@ pub(crate) fn cast_to(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, Arro
 fn unread(file: &FileColumn) -> ArrowError {
     ArrowError::SchemaError(format!("{} was not read as its schema says", file.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::BinaryArray;
+
+    #[test]
+    fn a_decimal_widens_where_it_loses_no_digit() {
+        let fits = |from: (u8, i8), to: (u8, i8)| {
+            widens(&DataType::Decimal128(from.0, from.1), &DataType::Decimal128(to.0, to.1))
+        };
+        assert!(fits((9, 2), (38, 2)) && fits((9, 2), (10, 3)));
+        assert!(!fits((9, 2), (9, 3)) && !fits((12, 2), (9, 2)) && !fits((9, 3), (38, 2)));
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_an_error_and_no_null() {
+        let values: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"\xff"]));
+        assert!(cast_to(&values, &DataType::Utf8).is_err());
+    }
+
+    #[test]
+    fn entries_of_a_slice_are_counted_from_its_first_one() {
+        let offsets = OffsetBuffer::from_lengths([2, 1, 2]).slice(1, 2);
+        let kept = BooleanArray::from(vec![true, false, true]);
+        assert_eq!(&*kept_offsets(&offsets, &kept), &[0, 1, 2]);
+    }
+}
