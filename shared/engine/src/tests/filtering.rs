@@ -1,10 +1,12 @@
 //! Who is exported.
 
+use super::layouts::{Layout, laid_out};
 use super::table::*;
 use crate::Step;
 use arrow_json::ReaderBuilder;
 use domain::filter::MembershipStatus::{Existing, Exited, Realized};
 use domain::plan::Slice;
+use parquet::basic::Compression;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::MemoryObjects;
@@ -116,6 +118,31 @@ async fn without_a_membership_column_nobody_is_a_member() {
     job.source.fields.retain(|f| f.name != "segmentMembership");
     assert!(job.ids(&rows).await.is_empty());
     assert_eq!(job.rows(&rows).await.1.files, []);
+}
+
+#[tokio::test]
+async fn members_are_found_behind_a_dictionary_that_does_not_know_their_segment() {
+    let row = |n: usize| {
+        let (namespace, segment) = if n < 3 { ("aam", "other") } else { ("ups", "s1") };
+        member(&format!("p{n}"), namespace, segment, "realized", NOON)
+    };
+    let layout = Layout {
+        group_rows: 10,
+        page_rows: 1,
+        dictionary: Some(1),
+        second_version: false,
+        compression: Compression::UNCOMPRESSED,
+        encoding: None,
+        offset_index: true,
+    };
+    let body = laid_out(&batch(&arrow_schema(&source_schema()), &(0..6).map(row).collect::<Vec<_>>()), layout);
+    for unique_profiles in [true, false] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", body.clone()).await;
+        let job = Job { unique_profiles, ..Job::segment("ups", "s1", &[]) };
+        let ids = ["p3", "p4", "p5"].map(|id| json!({ "profileId": id }));
+        assert_eq!(job.files(&store, vec![file]).await.0, ids);
+    }
 }
 
 #[tokio::test]

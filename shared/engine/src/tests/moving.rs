@@ -14,9 +14,11 @@ use domain::instant::Micros;
 use domain::plan::{Plan, PlannedPart};
 use domain::ports::objects::{Location, ReadObjects};
 use domain::schema::Schema;
+use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -95,6 +97,17 @@ async fn a_null_where_the_table_requires_a_value_is_an_error_in_whatever_unit() 
         let refused = refusal(&job, body).await;
         assert!(["its data is damaged", "its values do not fit the table's schema"].contains(&&*refused), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_missing_id_is_an_error_where_no_statistics_tell_it() {
+    let rows = [json!({ "profileId": "a" }), json!({ "score": 1 })];
+    let rows = batch(&arrow_schema(&source_schema()), &rows);
+    let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    let refused = refusal(&Job::fields("profileId"), writer.into_inner().unwrap().into()).await;
+    assert_eq!(refused, "a row has no profile id");
 }
 
 #[tokio::test]
