@@ -65,7 +65,7 @@ async fn another_organization_sees_nothing_of_a_job() {
         grants: vec![Grant {
             organization: "OTHER@AdobeOrg".into(),
             sandboxes: vec!["prod".into()],
-            permissions: vec![],
+            permissions: vec![edge::http::EXPORT_PERMISSION.into()],
         }],
     };
     let api = world.as_client(&stranger).await;

@@ -57,6 +57,7 @@ impl World {
     async fn open(template: &str, visibility: Option<Duration>, folder: TempDir, sample: Sample) -> Self {
         let key = local_key(&folder.path().join("auth")).unwrap();
         let mut options = Options::new(folder.path(), template);
+        options.parameters.insert("Auth".into(), "jwks".into());
         options.parameters.insert("AuthJwks".into(), key.jwks_json.clone());
         options.function_command = Some(vec![env!("CARGO_BIN_EXE_function").into()]);
         options.max_concurrency = 2;

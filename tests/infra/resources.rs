@@ -116,7 +116,7 @@ fn a_broken_resource_is_noticed() {
         ("PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false", "restored"),
         ("PAY_PER_REQUEST", "PROVISIONED", "paid by request"),
         ("SSEEnabled: true", "SSEEnabled: false", "the table is encrypted"),
-        ("    DeletionPolicy: Retain\n", "", "the table outlives the stack"),
+        ("DynamoDB::Table\n    DeletionPolicy: Retain\n", "DynamoDB::Table\n", "the table outlives the stack"),
         ("Timeout: 180", "Timeout: 181", "six timeouts"),
         ("maxReceiveCount: 5", "maxReceiveCount: 4", "five tries"),
         ("deadLetterTargetArn: !GetAtt DeadLetterQueue", "deadLetterTargetArn: !GetAtt WorkQueue", "dead letters"),

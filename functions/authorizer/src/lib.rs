@@ -5,11 +5,14 @@
 
 mod claims;
 mod grants;
+mod issuer;
 mod keys;
 mod wiring;
 
+pub use claims::Expected;
 pub use grants::Grants;
-pub use keys::{BadKeySet, KeySet};
+pub use issuer::Issuer;
+pub use keys::{BadKeySet, FetchError, FetchKeys, HttpKeys, KeySet, Keys, RemoteKeys};
 pub use wiring::{SETTINGS, run};
 
 use domain::instant::Millis;
@@ -21,6 +24,7 @@ use edge::http::Headers;
 use edge::telemetry::log_chain;
 use edge::verdict::{Caller, Refusal, Verdict};
 use grants::Asked;
+use keys::NoKeys;
 
 /// The sandbox of a request that names none.
 const DEFAULT_SANDBOX: &str = "prod";
@@ -29,15 +33,16 @@ const MAX_API_KEY: usize = 256;
 /// Longest `Authorization` header that is looked at, in bytes; a gateway passes no longer headers anyway.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
 
-/// Judges a request by its headers, in the order of the contract's table. A registry that does not answer grants nothing.
+/// Judges a request by its headers, in the order of the contract's table. A registry or an issuer that does not answer
+/// grants nothing.
 pub async fn handle<C: ReadClients>(
     clients: &C,
     clock: &impl Clock,
-    keys: &KeySet,
+    issuer: &Issuer<impl FetchKeys>,
     grants: &Grants,
     headers: Headers,
 ) -> Verdict {
-    match judge(clients, clock.now(), keys, grants, &headers).await {
+    match judge(clients, clock.now(), issuer, grants, &headers).await {
         Ok(caller) => Verdict::Allow(caller),
         Err(refusal) => Verdict::Refuse(refusal),
     }
@@ -46,7 +51,7 @@ pub async fn handle<C: ReadClients>(
 async fn judge<C: ReadClients>(
     clients: &C,
     now: Millis,
-    keys: &KeySet,
+    issuer: &Issuer<impl FetchKeys>,
     grants: &Grants,
     headers: &Headers,
 ) -> Result<Caller, Refusal> {
@@ -60,7 +65,8 @@ async fn judge<C: ReadClients>(
         return Ok(caller);
     }
     let token = bearer(asked.authorization)?;
-    let token = keys.verify(token).and_then(|claims| claims.judge(now)).ok_or(Refusal::TokenInvalid)?;
+    let token = issuer.judge(token, now).await.map_err(|NoKeys| Refusal::Unavailable)?;
+    let token = token.ok_or(Refusal::TokenInvalid)?;
     if asked.api_key.is_empty() {
         return Err(Refusal::KeyMissing);
     }

@@ -1,6 +1,7 @@
 //! The authorizer under attack, and row by row of the contract's table.
 
 mod memory;
+mod remote;
 
 use super::*;
 use aws_lc_rs::rand::SystemRandom;
@@ -90,7 +91,7 @@ fn with(changes: Value) -> Value {
 struct World {
     registry: MemoryRegistry,
     clock: ManualClock,
-    keys: KeySet,
+    issuer: Issuer<remote::Published>,
     grants: Grants,
 }
 
@@ -109,19 +110,25 @@ impl World {
         let grants = vec![grant(&["prod", "dev"], &["export"]), grant(&["prod"], &["delete", "export"])];
         registry.put_client(&Client { api_key: "key".into(), grants }).await.unwrap();
         registry.put_client(&Client { api_key: "other".into(), grants: Vec::new() }).await.unwrap();
-        let keys = KeySet::parse(&json!({ "keys": keys }).to_string()).unwrap();
-        Self { registry, clock: ManualClock::at(NOW), keys, grants: Grants::default() }
+        let keys = Keys::Given(KeySet::parse(&json!({ "keys": keys }).to_string()).unwrap());
+        let issuer = Issuer { keys, expected: any() };
+        Self { registry, clock: ManualClock::at(NOW), issuer, grants: Grants::default() }
     }
 
     async fn judge(&self, headers: Value) -> Verdict {
         let headers = serde_json::from_value(headers).unwrap();
-        handle(&self.registry, &self.clock, &self.keys, &self.grants, headers).await
+        handle(&self.registry, &self.clock, &self.issuer, &self.grants, headers).await
     }
 
     /// The verdict's name on a token with otherwise sound headers.
     async fn on(&self, token: &str) -> &'static str {
         name(&self.judge(headers(token)).await)
     }
+}
+
+/// What AEP's own tokens say: their client, and neither issuer nor audience.
+fn any() -> Expected {
+    Expected { client_claim: "client_id".into(), issuer: None, audience: None }
 }
 
 fn headers(token: &str) -> Value {
@@ -211,6 +218,8 @@ async fn tokens_that_their_key_did_not_sign_are_refused() {
     let modulus = issuer.jwk()["n"].as_str().unwrap().to_owned();
     let mut own_key = header();
     own_key["jwk"] = Signer::stranger().jwk();
+    let mut own_url = header();
+    own_url["jku"] = json!("https://stranger.example/keys");
     let mut critical = header();
     critical["crit"] = json!(["b64"]);
     let digest = BASE64.encode(digest::digest(&digest::SHA256, signed.as_bytes()));
@@ -225,6 +234,9 @@ async fn tokens_that_their_key_did_not_sign_are_refused() {
         ("another RSA algorithm", issuer.token(&json!({"alg": "RS512", "kid": "issuer-1"}), &claims())),
         ("a stranger's key under the same id", Signer::stranger().token(&header(), &claims())),
         ("a key of its own in the header", Signer::stranger().token(&own_key, &claims())),
+        ("a key set of its own in the header", Signer::stranger().token(&own_url, &claims())),
+        ("an algorithm of other casing", issuer.token(&json!({"alg": "rs256", "kid": "issuer-1"}), &claims())),
+        ("a probabilistic signature's name", issuer.token(&json!({"alg": "PS256", "kid": "issuer-1"}), &claims())),
         ("an unknown key id", issuer.token(&json!({"alg": "RS256", "kid": "issuer-2"}), &claims())),
         ("a key of another kind", issuer.token(&json!({"alg": "RS256", "kid": "other"}), &claims())),
         ("an extension that must be understood", issuer.token(&critical, &claims())),
@@ -277,6 +289,8 @@ async fn a_token_counts_only_in_its_time() {
         ("AEP's beyond all numbers", with(json!({"expires_in": 1e300})), "401013"),
         ("AEP's before its own start", with(json!({"expires_in": "-1"})), "401013"),
         ("a refresh token", with(json!({"type": "refresh_token"})), "401013"),
+        ("an id token", with(json!({"token_use": "id"})), "401013"),
+        ("an access token of Cognito", with(json!({"token_use": "access"})), "allow"),
         ("nobody's", with(json!({"client_id": ""})), "401013"),
         ("another client's", with(json!({"client_id": "other"})), "401013"),
         ("a number's", with(json!({"client_id": 7})), "401013"),
@@ -296,6 +310,69 @@ async fn a_token_counts_only_in_its_time() {
     for (what, claims, wanted) in cases {
         assert_eq!(world.on(&Signer::issuer().token(&header(), &claims)).await, wanted, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_token_says_what_its_issuer_is_expected_to_say() {
+    let mut world = World::new().await;
+    world.issuer.expected =
+        Expected { client_claim: "azp".into(), issuer: Some("https://i/".into()), audience: Some("jobs".into()) };
+    let sound = with(json!({"azp": "key", "client_id": "other", "iss": "https://i/", "aud": "jobs"}));
+    let cases = [
+        (json!({}), "allow"),
+        (json!({"aud": ["mail", "jobs"]}), "allow"),
+        (json!({"aud": "job"}), "401013"),
+        (json!({"aud": ["mail"]}), "401013"),
+        (json!({"aud": {"jobs": 1}}), "401013"),
+        (json!({"aud": null}), "401013"),
+        (json!({"iss": "https://i"}), "401013"),
+        (json!({"iss": ["https://i/"]}), "401013"),
+        (json!({"iss": null}), "401013"),
+        (json!({"azp": null}), "401013"),
+        (json!({"azp": ["key"]}), "401013"),
+        (json!({"azp": "other", "client_id": "key"}), "401013"),
+    ];
+    for (changes, wanted) in cases {
+        let mut claims = sound.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        assert_eq!(world.on(&Signer::issuer().token(&header(), &claims)).await, wanted, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_cannot_be_replayed_for_another_organization_client_or_sandbox() {
+    let world = World::new().await;
+    let tenant = Tenant::new("OTHER@AdobeOrg", "prod").unwrap();
+    world.registry.put_client(&testkit::fixtures::client(&tenant, "neighbour")).await.unwrap();
+    let sound = headers(&sound_token());
+    assert_eq!(name(&world.judge(sound.clone()).await), "allow");
+    let cases = [
+        (json!({"x-gw-ims-org-id": "OTHER@AdobeOrg"}), "403025"),
+        (json!({"x-gw-ims-org-id": "OTHER@AdobeOrg", "x-api-key": "neighbour"}), "401013"),
+        (json!({"x-api-key": "neighbour"}), "401013"),
+        (json!({"x-sandbox-name": "staging"}), "403025"),
+    ];
+    for (changes, wanted) in cases {
+        let mut changed = sound.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            changed[name] = value.clone();
+        }
+        assert_eq!(name(&world.judge(changed).await), wanted, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn the_casing_of_a_headers_name_changes_nothing() {
+    let world = World::new().await;
+    let shouted = json!({
+        "AUTHORIZATION": format!("bearer {}", sound_token()),
+        "X-Api-Key": "key",
+        "X-GW-IMS-Org-Id": ORGANIZATION,
+        "X-Sandbox-Name": "dev",
+    });
+    assert_eq!(world.judge(shouted).await.to_context()["sandbox"], "dev");
 }
 
 #[tokio::test]

@@ -61,19 +61,13 @@ pub struct Caller {
 impl Api {
     /// The API below `base_url` (`http://…` or `https://…`, without a path).
     pub fn new(base_url: &str, caller: &Caller) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(Duration::from_secs(30))
-            .build();
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        let connector = Connector::builder().connector_settings(settings).tls_provider(provider).build();
         let headers = [
             ("authorization", format!("Bearer {}", caller.token)),
             ("x-api-key", caller.api_key.clone()),
             ("x-gw-ims-org-id", caller.organization.clone()),
             ("x-sandbox-name", caller.sandbox.clone()),
         ];
-        Self { base_url: base_url.trim_end_matches('/').to_owned(), headers, connector: Arc::new(connector) }
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), headers, connector: Arc::new(connector()) }
     }
 
     /// Creates a job; gives it back as the API shows it.
@@ -123,7 +117,17 @@ impl Api {
     }
 }
 
-async fn collect(body: SdkBody) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+/// HTTP over the SDK's own TLS stack, with times after which a call has failed.
+pub(crate) fn connector() -> Connector {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(30))
+        .build();
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    Connector::builder().connector_settings(settings).tls_provider(provider).build()
+}
+
+pub(crate) async fn collect(body: SdkBody) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let collected = aws_smithy_types::byte_stream::ByteStream::new(body).collect().await?;
     Ok(collected.to_vec())
 }

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::import::{self, read_files};
 use crate::inspect;
 use crate::jobs::{self, Submit};
+use crate::oauth;
 use crate::registry::{self, RegistryFile};
 use crate::sample::{self, Sample};
 use crate::stack::{Place, Stack};
@@ -20,6 +21,9 @@ use std::time::Duration;
 
 /// How often `job watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// Environment variable that holds a client's secret, so that it need not stand on a command line.
+const SECRET_VARIABLE: &str = "EXPORT_API_CLIENT_SECRET";
 
 /// Administers segment exports: the registry, data, tokens, jobs.
 #[derive(Debug, Parser)]
@@ -64,12 +68,19 @@ pub enum Command {
     },
     /// Print a bearer token
     Token {
-        /// RSA private key (PEM, PKCS #8) [default: the key of the stack on this machine]
+        /// Sign it with this RSA private key (PEM, PKCS #8) [default: the key of the stack on this machine]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
-        /// How long it is good for, in seconds
+        /// How long a token that is signed here is good for, in seconds
         #[arg(long, default_value_t = 86_400, value_parser = clap::value_parser!(i64).range(1..=31_536_000))]
         expires_in: i64,
+        /// Get it from this URL for the client and its secret in $EXPORT_API_CLIENT_SECRET: the TokenUrl output of a
+        /// deployment with Cognito, or the token endpoint of another issuer
+        #[arg(long, value_name = "URL", conflicts_with_all = ["key", "expires_in"])]
+        token_url: Option<String>,
+        /// Scopes to ask for, as the issuer names them
+        #[arg(long, requires = "token_url")]
+        scope: Option<String>,
     },
     /// Export jobs, over the API
     #[command(subcommand)]
@@ -186,7 +197,13 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Command::Token { key, expires_in } => print_token(&stack, key, expires_in),
+        Command::Token { token_url: Some(url), scope, .. } => {
+            let secret = std::env::var(SECRET_VARIABLE)
+                .map_err(|_| Failure::say(format!("the client's secret must stand in ${SECRET_VARIABLE}.")))?;
+            println!("{}", oauth::token(&url, &stack.api_key()?, &secret, scope.as_deref()).await?);
+            Ok(())
+        }
+        Command::Token { key, expires_in, .. } => print_token(&stack, key, expires_in),
         Command::Job(command) => job(&stack, command).await,
     }
 }
@@ -330,6 +347,9 @@ mod tests {
             ("admin dataset import crm a.parquet --ingest-time yesterday", false),
             ("admin registry apply r.yaml --dry-run", true),
             ("admin token --expires-in 0", false),
+            ("admin token --token-url https://issuer.example/token --scope export/jobs", true),
+            ("admin token --token-url https://issuer.example/token --key k.pem", false),
+            ("admin token --scope export/jobs", false),
             ("admin sample-data --profiles 0", false),
             ("admin check crm --aws --stack s.json", false),
         ];

@@ -12,6 +12,7 @@ mod fakes;
 pub mod import;
 pub mod inspect;
 pub mod jobs;
+pub mod oauth;
 pub mod readback;
 pub mod registry;
 pub mod sample;

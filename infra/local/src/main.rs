@@ -24,9 +24,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The only description of the stack.
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// The template's parameters that one machine wants otherwise: parts small enough to see several at work, and leases short
-/// enough to watch a killed worker's part be taken over.
-const PARAMETERS: [(&str, &str); 2] = [("PartTargetBytes", "1048576"), ("LeaseSeconds", "10")];
+/// The template's parameters that one machine wants otherwise: parts small enough to see several at work, leases short
+/// enough to watch a killed worker's part be taken over, and tokens of a key of its own.
+const PARAMETERS: [(&str, &str); 3] = [("PartTargetBytes", "1048576"), ("LeaseSeconds", "10"), ("Auth", "jwks")];
 /// How long the printed token is good for.
 const TOKEN_DAYS: i64 = 30;
 

@@ -1,5 +1,5 @@
 //! HTTP requests in, replies out: what every route has in common. The order of the checks is the contract's: verdict, path
-//! and method, content type, size; the body is the handler's.
+//! and method, permission, content type, size; the body is the handler's.
 
 mod envelope;
 mod event;
@@ -8,7 +8,7 @@ mod route;
 
 pub use event::{Event, Headers};
 pub use respond::{respond, serve_http};
-pub use route::Operation;
+pub use route::{EXPORT_PERMISSION, Operation};
 
 use crate::verdict::Caller;
 use domain::id::JobId;

@@ -19,8 +19,14 @@ pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
 pub const PART_TARGET_BYTES: &str = "PART_TARGET_BYTES";
 /// The function's memory in MiB; Lambda says it.
 pub const FUNCTION_MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-/// The key set (RFC 7517) that tokens are signed with, as JSON.
+/// The key set (RFC 7517) that tokens are signed with: as JSON, or the `https` URL of it.
 pub const AUTH_JWKS: &str = "AUTH_JWKS";
+/// The only `iss` of tokens that is taken; blank = any.
+pub const AUTH_ISSUER: &str = "AUTH_ISSUER";
+/// What must be among a token's `aud`; blank = anything.
+pub const AUTH_AUDIENCE: &str = "AUTH_AUDIENCE";
+/// The claim of a token that names its client.
+pub const AUTH_CLIENT_CLAIM: &str = "AUTH_CLIENT_CLAIM";
 
 /// Why a function does not start: everything that is wrong with its settings.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,13 +62,19 @@ pub fn read_from<T>(
 impl Settings {
     /// A text that must be there; empty where that is a problem.
     pub fn text(&mut self, name: &str) -> String {
-        let value = self.values.get(name).map(|v| v.trim().to_owned()).unwrap_or_default();
-        if !self.names.contains(&name) {
-            self.problems.push(format!("{name} is read without being declared"));
-        } else if value.is_empty() {
+        let value = self.optional(name);
+        if value.is_none() && self.names.contains(&name) {
             self.problems.push(format!("{name} is not set"));
         }
-        value
+        value.unwrap_or_default()
+    }
+
+    /// A text that may be absent; a blank one is.
+    pub fn optional(&mut self, name: &str) -> Option<String> {
+        if !self.names.contains(&name) {
+            self.problems.push(format!("{name} is read without being declared"));
+        }
+        self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A whole number within `range`; the range's start where that is a problem.
@@ -110,6 +122,12 @@ mod tests {
             "MAX_ATTEMPTS must be a whole number from 1 to 9",
         ];
         assert_eq!(found, Err(BadSettings(wanted.map(String::from).into())));
+    }
+
+    #[test]
+    fn what_may_be_absent_may_be_blank() {
+        let read = |value: &str| read_from(NAMES, |_| Some(value.into()), |s| s.optional(TABLE_NAME));
+        assert_eq!((read(" t "), read(" ")), (Ok(Some("t".into())), Ok(None)));
     }
 
     #[test]

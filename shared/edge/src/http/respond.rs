@@ -91,6 +91,11 @@ fn admit(operation: Operation, event: Event, request_id: &str) -> Result<Request
             return Err(refuse(&Problem::new(Code::PathNotFound, title, detail)));
         }
     };
+    if let Some(needed) = operation.permission().filter(|needed| !caller.permissions.iter().any(|p| p == needed)) {
+        let title = format!("The client lacks the permission {needed}.");
+        let detail = "Its grants for this organization and sandbox must name it.";
+        return Err(refuse(&Problem::new(Code::NotPermitted, title, detail)));
+    }
     if method == "POST" && !event.headers.get("content-type").is_some_and(is_json) {
         return Err(no_content_type());
     }

@@ -2,6 +2,9 @@
 
 use super::event::decode;
 
+/// AEP's name for the permission to export audiences.
+pub const EXPORT_PERMISSION: &str = "export-audience-for-segment";
+
 /// What the API can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -13,6 +16,16 @@ pub enum Operation {
     Get,
     /// `DELETE /export/jobs/{id}`.
     Cancel,
+}
+
+impl Operation {
+    /// The permission that a client needs for it; reading needs none beside the grant itself.
+    pub fn permission(self) -> Option<&'static str> {
+        match self {
+            Self::Create | Self::Cancel => Some(EXPORT_PERMISSION),
+            Self::List | Self::Get => None,
+        }
+    }
 }
 
 /// What a path and a method come to.

@@ -28,7 +28,8 @@ fn event(method: &str, path: &str, change: impl FnOnce(&mut Value)) -> Value {
             "http": { "method": method },
             "requestId": "g-1",
             "authorizer": { "lambda": {
-                "verdict": "allow", "organization": "A@AdobeOrg", "sandbox": "prod", "client": "key", "permissions": "x,y",
+                "verdict": "allow", "organization": "A@AdobeOrg", "sandbox": "prod", "client": "key",
+                "permissions": "x,export-audience-for-segment",
             } },
         },
         "isBase64Encoded": false,
@@ -100,11 +101,15 @@ async fn a_missing_verdict_is_a_403() {
 }
 
 #[tokio::test]
-async fn the_verdict_comes_before_the_path_and_the_path_before_content_type_and_size() {
+async fn the_verdict_comes_before_the_path_the_path_before_the_permission_and_that_before_content_type_and_size() {
     let huge = json!("x".repeat(300_000));
     let bad = |method: &str, path: &str, verdict: &str, content_type: &str| {
         event(method, path, |e| {
-            e["requestContext"]["authorizer"]["lambda"]["verdict"] = json!(verdict);
+            let context = &mut e["requestContext"]["authorizer"]["lambda"];
+            context["verdict"] = json!(verdict.trim_end_matches(" nothing"));
+            if verdict.ends_with(" nothing") {
+                context["permissions"] = json!("x,export-audience-for-segments");
+            }
             e["headers"]["content-type"] = json!(content_type);
             e["body"] = huge.clone();
         })
@@ -112,12 +117,36 @@ async fn the_verdict_comes_before_the_path_and_the_path_before_content_type_and_
     let cases = [
         (bad("POST", "/nowhere", "401013", "text/plain"), 401),
         (bad("POST", "/nowhere", "allow", "text/plain"), 404),
-        (bad("PATCH", "/export/jobs", "allow", "text/plain"), 405),
+        (bad("PATCH", "/export/jobs", "allow nothing", "text/plain"), 405),
+        (bad("POST", "/export/jobs", "allow nothing", "text/plain"), 403),
         (bad("POST", "/export/jobs", "allow", "text/plain"), 400),
         (bad("POST", "/export/jobs", "allow", "application/json"), 413),
     ];
     for (event, wanted) in cases {
         assert_eq!(status(&reply(Operation::Create, event).await), wanted);
+    }
+}
+
+#[tokio::test]
+async fn creating_and_cancelling_need_the_permission_and_reading_does_not() {
+    let cases = [
+        (Operation::List, "GET", "/export/jobs", 200),
+        (Operation::Get, "HEAD", "/data/core/ups/export/jobs/1", 200),
+        (Operation::Create, "POST", "/export/jobs/", 403),
+        (Operation::Cancel, "DELETE", "/export/jobs/1", 403),
+    ];
+    for (operation, method, path, wanted) in cases {
+        for permissions in [json!(""), json!("export"), json!(null)] {
+            let event = event(method, path, |e| {
+                e["requestContext"]["authorizer"]["lambda"]["permissions"] = permissions;
+            });
+            let reply = reply(operation, event).await;
+            assert_eq!(status(&reply), wanted, "{method}");
+            if wanted == 403 {
+                let code = Code::NotPermitted.text();
+                assert_eq!(reply["body"]["type"], format!("https://ns.adobe.com/aep/errors/{code}"));
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! The keys that tokens may be signed with.
+//! A key set, and the tokens that one of its keys has signed.
 
 use crate::claims::Claims;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
 
 /// A key set (RFC 7517), of which the RSA signing keys count.
@@ -53,12 +53,7 @@ impl KeySet {
 
     /// The claims of a token that one of the keys has signed with RS256; `None` for any other. Says nothing of its time.
     pub fn verify(&self, token: &str) -> Option<Claims> {
-        let header = decode_header(token).ok()?;
-        // Extensions that must be understood (RFC 7515 §4.1.11): none is.
-        if header.alg != Algorithm::RS256 || header.crit.is_some() {
-            return None;
-        }
-        let key = self.find(header.kid.as_deref())?;
+        let key = self.find(header(token)?.kid.as_deref())?;
         let mut rules = Validation::new(Algorithm::RS256);
         // Time is judged by `Claims`, on our own clock and by AEP's claims too; AEP's tokens have neither iss nor aud.
         rules.required_spec_claims.clear();
@@ -66,6 +61,11 @@ impl KeySet {
         rules.validate_nbf = false;
         rules.validate_aud = false;
         decode::<Claims>(token, &key.key, &rules).ok().map(|token| token.claims)
+    }
+
+    /// Whether one of the keys may be the one that a token names; also where nobody can have signed the token.
+    pub fn names_key_of(&self, token: &str) -> bool {
+        header(token).is_none_or(|header| self.find(header.kid.as_deref()).is_some())
     }
 
     /// The key of that id. An only key serves where either side names no id.
@@ -77,6 +77,12 @@ impl KeySet {
             (_, None) => None,
         }
     }
+}
+
+/// A token's header, if it is one that is taken at all: RS256, whatever else the token would like.
+fn header(token: &str) -> Option<Header> {
+    // Extensions that must be understood (RFC 7515 §4.1.11): none is.
+    decode_header(token).ok().filter(|header| header.alg == Algorithm::RS256 && header.crit.is_none())
 }
 
 impl SentKey {
