@@ -56,6 +56,25 @@ fn problems(template: &Template) -> Vec<String> {
     problems
 }
 
+/// The settings that the README's table lists, with the functions that it says read them.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let table = readme.split("| variable | read by | meaning |\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut documented = BTreeMap::new();
+    for row in table.lines().skip(1) {
+        let [names, readers, meaning] = row.trim_matches('|').splitn(3, '|').collect::<Vec<_>>().try_into().unwrap();
+        assert!(!meaning.trim().is_empty(), "{row}");
+        for name in names.split('`').skip(1).step_by(2) {
+            let readers = readers.split(',').flat_map(|reader| match reader.trim() {
+                "all" => FUNCTIONS.map(str::to_owned).to_vec(),
+                short => FUNCTIONS.iter().filter(|it| it.contains(short)).map(|it| (*it).to_owned()).collect(),
+            });
+            documented.insert(name.to_owned(), readers.collect());
+        }
+    }
+    documented
+}
+
 /// The packages in `functions/`, each with a binary of its folder's name.
 fn folders() -> Vec<String> {
     let entries = std::fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap());
@@ -63,6 +82,17 @@ fn folders() -> Vec<String> {
     let mut folders: Vec<String> = packages.map(|entry| entry.file_name().into_string().unwrap()).collect();
     folders.sort();
     folders
+}
+
+#[test]
+fn the_readmes_table_of_settings_is_what_the_code_reads() {
+    let mut read = BTreeMap::<String, BTreeSet<String>>::new();
+    for folder in FUNCTIONS {
+        for setting in settings(folder) {
+            read.entry(setting).or_default().insert(folder.to_owned());
+        }
+    }
+    assert_eq!(documented(), read);
 }
 
 #[test]

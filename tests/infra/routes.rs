@@ -13,9 +13,13 @@ const OPERATIONS: [(&str, &str, &str); 6] = [
     ("DELETE", "/{id}", "cancel_export_job"),
 ];
 
+/// What anybody may read.
+const OPEN: [&str; 4] = ["GET /docs", "GET /openapi.json", "HEAD /docs", "HEAD /openapi.json"];
+
 /// Route key → the function behind it.
 pub fn expected() -> BTreeMap<String, String> {
     let mut routes = BTreeMap::from([("$default".to_owned(), logical_id("list_export_jobs"))]);
+    routes.extend(OPEN.map(|key| (key.to_owned(), logical_id("list_export_jobs"))));
     for base in ["/export/jobs", "/data/core/ups/export/jobs"] {
         for slash in ["", "/"] {
             for (method, tail, function) in OPERATIONS {
@@ -45,6 +49,12 @@ fn problems(template: &Template) -> Vec<String> {
         problems.extend(unknown.map(|key| format!("{key} is no route of the API")));
     }
     for (id, route) in template.all("AWS::ApiGatewayV2::Route") {
+        let open = route["RouteKey"].as_str().is_some_and(|key| OPEN.contains(&key));
+        if open != route["AuthorizationType"].is_null() || open != route["AuthorizerId"].is_null() {
+            problems.push(format!("{id} is open, or should be"));
+        } else if open {
+            continue;
+        }
         if route["AuthorizationType"] != "CUSTOM" || route["AuthorizerId"] != json!({ "Ref": "ApiAuthorizer" }) {
             problems.push(format!("{id} goes past the authorizer"));
         }
@@ -96,6 +106,8 @@ fn a_broken_gateway_is_noticed() {
         ("integrations/${CancelIntegration}", "integrations/${GetIntegration}", "does not reach CancelExportJob"),
         (r#"RouteKey: "$default""#, r#"RouteKey: "GET /""#, "$default does not reach"),
         ("AuthorizationType: CUSTOM", "AuthorizationType: NONE", "goes past the authorizer"),
+        (r#"RouteKey: "GET /docs", "#, r#"AuthorizationType: CUSTOM, RouteKey: "GET /docs", "#, "PageRoute is open"),
+        (r#"RouteKey: "GET /docs""#, r#"RouteKey: "GET /docs/""#, "GET /docs does not reach"),
         (r#"PayloadFormatVersion: "2.0", Int"#, r#"PayloadFormatVersion: "1.0", Int"#, "does not speak payload 2.0"),
         ("AuthorizerResultTtlInSeconds: 0", "AuthorizerResultTtlInSeconds: 300", "AuthorizerResultTtlInSeconds"),
         ("EnableSimpleResponses: true", "IdentitySource: [a]", "IdentitySource"),

@@ -18,7 +18,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (jobs, queue) = (clients.jobs(&table), clients.queue(&queue_url));
     edge::schedule::serve_schedule(async || {
         let swept = crate::handle(&jobs, &queue, &SystemClock, max_attempts).await?;
-        tracing::info!(jobs = swept.jobs, parts = swept.parts, given_up = swept.given_up, "swept");
+        edge::telemetry::record_sweep(swept.jobs, swept.parts, swept.given_up);
         Ok::<_, SweepError>(())
     })
     .await

@@ -134,7 +134,7 @@ pub enum JobCommand {
         #[arg(long)]
         watch: bool,
     },
-    /// Follow a job until it has ended; fails unless it SUCCEEDED
+    /// Follow a job until it has ended, an event for each status that is seen; fails unless it SUCCEEDED
     Watch {
         /// The job
         id: u64,
@@ -290,7 +290,14 @@ async fn job(stack: &Stack, command: JobCommand) -> Result<(), Failure> {
 
 async fn follow(api: &crate::api::Api, id: u64) -> Result<(), Failure> {
     let bar = progress_bar();
-    let job = jobs::watch(api, id, WATCH_EVERY, |job| show(&bar, job)).await;
+    let mut status = None;
+    let job = jobs::watch(api, id, WATCH_EVERY, |job| {
+        if status.replace(job["status"].clone()).as_ref() != Some(&job["status"]) {
+            bar.suspend(|| println!("{}", jobs::event(job)));
+        }
+        show(&bar, job);
+    });
+    let job = job.await;
     bar.finish_and_clear();
     let job = job?;
     println!("{}", jobs::line(&job));

@@ -118,6 +118,12 @@ pub fn line(job: &Value) -> String {
     )
 }
 
+/// The event of a job that came to a status: what a deployment puts on its bus, too.
+pub fn event(job: &Value) -> Value {
+    let status = job["status"].as_str().unwrap_or("?");
+    json!({ "id": format!("{}-{status}", job["id"]), "jobId": job["id"], "status": status })
+}
+
 /// Why a job failed, a sentence each.
 pub fn errors_of(job: &Value) -> Vec<String> {
     let errors = job["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -151,6 +157,12 @@ mod tests {
         assert_eq!(submit.short(), expected);
         let all = Submit { dataset: Some("d".into()), ..Submit::default() };
         assert_eq!(all.short().as_object().map(serde_json::Map::len), Some(2));
+    }
+
+    #[test]
+    fn an_event_has_one_id_for_each_status_of_a_job() {
+        let event = event(&json!({"id": 42, "status": "FAILED", "progress": {}}));
+        assert_eq!(event.to_string(), r#"{"id":"42-FAILED","jobId":42,"status":"FAILED"}"#);
     }
 
     #[test]

@@ -256,8 +256,8 @@ impl TemplateError {
     }
 }
 
-/// Types that change nothing on one machine: rights, logs, alarms.
-const WITHOUT_MEANING: [&str; 9] = [
+/// Types that change nothing on one machine: rights, logs, alarms, events for others.
+const WITHOUT_MEANING: [&str; 10] = [
     "AWS::Lambda::Permission",
     "AWS::S3::BucketPolicy",
     "AWS::SQS::QueuePolicy",
@@ -267,6 +267,7 @@ const WITHOUT_MEANING: [&str; 9] = [
     "AWS::CloudWatch::",
     "AWS::SNS::",
     "AWS::Cognito::",
+    "AWS::Pipes::",
 ];
 
 impl Template {

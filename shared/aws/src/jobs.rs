@@ -33,6 +33,11 @@ impl DynamoJobs {
     }
 }
 
+/// Tells the invocation's record which state a job came to; only what is known to be written is told.
+fn moved(job: &Job) {
+    tracing::Span::current().record("moved", 1_u64).record("state", job.state.shown().as_str());
+}
+
 impl CreateJobs for DynamoJobs {
     async fn create(&self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Result<Created, StoreError> {
         let mut changes = vec![Change::put(items::job(job)).only_if_new().telling()];
@@ -42,7 +47,10 @@ impl CreateJobs for DynamoJobs {
             changes.push(Change::put(item).only_if(free).with("now", n(now.0)).telling());
         }
         match self.table.write(changes).await? {
-            Outcome::Written => Ok(Created::Stored),
+            Outcome::Written => {
+                moved(job);
+                Ok(Created::Stored)
+            }
             Outcome::Refused(told) => refused(job, &told),
         }
     }
@@ -85,7 +93,11 @@ impl MoveJobs for DynamoJobs {
         if next.state.is_terminal() {
             changes.push(Change::put(items::collect(next)));
         }
-        self.swap_if(changes).await
+        let swapped = self.swap_if(changes).await?;
+        if swapped == Swap::Done {
+            moved(next);
+        }
+        Ok(swapped)
     }
 
     async fn delete(&self, job: &Job) -> Result<Swap, StoreError> {

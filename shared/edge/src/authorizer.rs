@@ -1,12 +1,14 @@
 //! Authorizer events in, verdicts out.
 
 use crate::http::{Event, Headers};
+use crate::telemetry::metrics::INVOCATION;
 use crate::verdict::{Refusal, Verdict};
 use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Serves an HTTP API's authorizer until the process ends: `judge` sees the request's headers.
 pub async fn serve_authorizer<H, F>(judge: H) -> Result<(), lambda_runtime::Error>
@@ -30,12 +32,19 @@ where
 {
     let verdict = match serde_json::from_value::<Event>(event) {
         Ok(event) => {
-            let span = tracing::info_span!("authorize", request_id = event.request_context.request_id);
+            let span = tracing::info_span!(
+                target: INVOCATION, "authorize",
+                request_id = event.request_context.request_id, verdict = Empty, refused = Empty,
+            );
             let judged = AssertUnwindSafe(async { judge(event.headers).await }).catch_unwind().instrument(span.clone());
-            judged.await.unwrap_or_else(|_| {
+            let verdict = judged.await.unwrap_or_else(|_| {
                 span.in_scope(|| tracing::error!("the authorizer panicked"));
                 Verdict::Refuse(Refusal::Unavailable)
-            })
+            });
+            let refusal = verdict.refusal();
+            span.record("verdict", refusal.map_or("allow", Refusal::name));
+            span.record("refused", u64::from(refusal.is_some()));
+            verdict
         }
         Err(error) => {
             tracing::error!(%error, "an authorizer event that cannot be read");

@@ -3,6 +3,7 @@
 
 mod envelope;
 mod event;
+pub mod openapi;
 mod respond;
 mod route;
 

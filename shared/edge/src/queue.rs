@@ -1,6 +1,7 @@
 //! Queue events in, the messages that must come again out.
 
 use crate::telemetry::log_chain;
+use crate::telemetry::metrics::INVOCATION;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::message::{Message, Task};
 use futures::FutureExt;
@@ -8,6 +9,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Serves the work queue until the process ends: each message goes to `handler`, and whatever it fails on comes again.
 pub async fn serve_queue<H, F, E>(handler: H) -> Result<(), lambda_runtime::Error>
@@ -58,9 +60,14 @@ where
         Task::Commit => ("commit", None),
     };
     let attempt = record.attributes.get("ApproximateReceiveCount").map(String::as_str);
-    let span = tracing::info_span!("message", request_id, job_id = message.job_id.value(), task, part, attempt);
+    let span = tracing::info_span!(
+        target: INVOCATION, "message",
+        request_id, job_id = message.job_id.value(), task, part, attempt,
+        organization = message.tenant.organization(), sandbox = message.tenant.sandbox(),
+        rows = Empty, bytes = Empty, moved = Empty, state = Empty, failed = Empty,
+    );
     async {
-        match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
+        let done = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 log_chain("the message failed and comes again", &error);
@@ -70,7 +77,9 @@ where
                 tracing::error!("the message's handler panicked; the message comes again");
                 false
             }
-        }
+        };
+        tracing::Span::current().record("failed", u64::from(!done));
+        done
     }
     .instrument(span)
     .await

@@ -1,10 +1,12 @@
 //! The schedule's ticks.
 
 use crate::telemetry::log_chain;
+use crate::telemetry::metrics::INVOCATION;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use std::error::Error;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Serves a schedule until the process ends: `handler` at every tick. A failure shows as the invocation's own, with its
 /// meaning only; the next tick tries again.
@@ -16,7 +18,11 @@ where
 {
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
-        let span = tracing::info_span!("tick", request_id = event.context.request_id);
+        let span = tracing::info_span!(
+            target: INVOCATION, "tick",
+            request_id = event.context.request_id,
+            resent_jobs = Empty, resent_parts = Empty, given_up = Empty, failed = Empty,
+        );
         tick(handler).instrument(span).await
     }))
     .await
@@ -28,7 +34,9 @@ where
     F: Future<Output = Result<(), E>>,
     E: Error + 'static,
 {
-    handler().await.map_err(|error| {
+    let ticked = handler().await;
+    tracing::Span::current().record("failed", u64::from(ticked.is_err()));
+    ticked.map_err(|error| {
         log_chain("the tick failed; the next one tries again", &error);
         error.to_string().into()
     })

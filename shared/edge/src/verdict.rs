@@ -84,6 +84,14 @@ impl Refusal {
 }
 
 impl Verdict {
+    /// Why the request may not go on; `None` where it may.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Allow(_) => None,
+            Self::Refuse(refusal) => Some(*refusal),
+        }
+    }
+
     /// The context that travels from the authorizer to the route: strings only, as an HTTP API passes them.
     pub fn to_context(&self) -> Value {
         match self {

@@ -10,7 +10,7 @@ use super::resolver::Resolver;
 use super::{Function, Place, QueueMapping, Schedule, TemplateError};
 
 /// How a function is built and watched, which changes nothing here.
-const HARMLESS: [&str; 14] = [
+const HARMLESS: [&str; 15] = [
     "FunctionName",
     "CodeUri",
     "Handler",
@@ -25,6 +25,7 @@ const HARMLESS: [&str; 14] = [
     "EphemeralStorage",
     "PermissionsBoundary",
     "RecursiveLoop",
+    "KmsKeyArn",
 ];
 
 pub(super) fn read(

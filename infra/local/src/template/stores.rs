@@ -12,11 +12,12 @@ use super::{Bucket, Queue, Table, TemplateError};
 const TABLE_DEFINITION: [&str; 5] =
     ["KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "LocalSecondaryIndexes", "BillingMode"];
 
-const HARMLESS_TABLE: [&str; 6] = [
+const HARMLESS_TABLE: [&str; 7] = [
     "PointInTimeRecoverySpecification",
     "SSESpecification",
     "DeletionProtectionEnabled",
     "TableClass",
+    "StreamSpecification",
     "OnDemandThroughput",
     "Tags",
 ];

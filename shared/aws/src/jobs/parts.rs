@@ -124,7 +124,10 @@ impl WorkParts for DynamoJobs {
             .only_if("#gate = :open")
             .with("open", items::word(&Gate::Open));
         match self.table.write(vec![commit, count]).await? {
-            Outcome::Written => Ok(Swap::Done),
+            Outcome::Written => {
+                tracing::Span::current().record("rows", done.counts.rows).record("bytes", done.counts.bytes);
+                Ok(Swap::Done)
+            }
             Outcome::Refused(told) => match told.into_iter().next().flatten() {
                 Some(old) if !old.is_empty() => {
                     let old = items::read_part(&old)?;

@@ -1,9 +1,10 @@
 //! From the gateway's event to its reply.
 
 use super::event::Event;
-use super::route::{self, Operation, Route};
-use super::{Reply, Request, envelope};
+use super::route::{self, Open, Operation, Route};
+use super::{Reply, Request, envelope, openapi};
 use crate::random::OsRandom;
+use crate::telemetry::metrics::INVOCATION;
 use crate::verdict::{Refusal, Verdict};
 use domain::ports::Random;
 use domain::problem::{Code, Problem};
@@ -12,7 +13,6 @@ use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Map, Value, json};
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -38,10 +38,22 @@ where
     H: Fn(Request) -> F,
     F: Future<Output = Result<Reply, Problem>>,
 {
-    let began = Instant::now();
     let event = serde_json::from_value::<Event>(event);
     let request_id = request_id(event.as_ref().ok(), random);
-    let span = tracing::info_span!("request", request_id, gateway_id = Empty, job_id = Empty, operation = ?operation);
+    let span = tracing::info_span!(
+        target: INVOCATION, "request",
+        request_id, operation = ?operation, gateway_id = Empty, job_id = Empty, organization = Empty, sandbox = Empty,
+        status = Empty, client_errors = Empty, server_errors = Empty, moved = Empty, state = Empty,
+    );
+    if let Ok(event) = &event
+        && let Some(open) = route::open(&event.raw_path)
+    {
+        return match event.request_context.http.method.as_str() {
+            "GET" => show(open, &request_id, false),
+            "HEAD" => show(open, &request_id, true),
+            method => render(wrong_method(method, "GET, HEAD", &request_id), &request_id, false),
+        };
+    }
     let bodiless = event.as_ref().is_ok_and(|e| e.request_context.http.method == "HEAD");
     let reply = async {
         let event = event.map_err(|error| {
@@ -59,8 +71,11 @@ where
     };
     let answered = async {
         let reply = reply.await.unwrap_or_else(|refused| refused);
-        let took_ms = began.elapsed().as_millis() as u64;
-        tracing::info!(status = reply.status, took_ms, "answered");
+        let (client_errors, server_errors) = (matches!(reply.status, 400..500), reply.status >= 500);
+        tracing::Span::current()
+            .record("status", reply.status)
+            .record("client_errors", u64::from(client_errors))
+            .record("server_errors", u64::from(server_errors));
         reply
     };
     render(answered.instrument(span).await, &request_id, bodiless)
@@ -73,6 +88,9 @@ fn admit(operation: Operation, event: Event, request_id: &str) -> Result<Request
         Verdict::Allow(caller) => caller,
         Verdict::Refuse(refusal) => return Err(refused(refusal, request_id)),
     };
+    tracing::Span::current()
+        .record("organization", caller.tenant.organization())
+        .record("sandbox", caller.tenant.sandbox());
     let method = event.request_context.http.method.as_str();
     let id = match route::find(method, &event.raw_path) {
         Route::Found(found, id) if found == operation => id,
@@ -81,9 +99,7 @@ fn admit(operation: Operation, event: Event, request_id: &str) -> Result<Request
             return Err(refuse(&Problem::internal()));
         }
         Route::WrongMethod(allowed) => {
-            let title = format!("The path does not have the method {}.", shown(method));
-            let problem = Problem::new(Code::MethodNotAllowed, title, format!("Its methods are {allowed}."));
-            return Err(refuse(&problem).with("Allow", allowed));
+            return Err(wrong_method(method, allowed, request_id));
         }
         Route::Unknown => {
             let title = format!("The path {} is not served.", shown(&event.raw_path));
@@ -118,6 +134,12 @@ fn refused(refusal: Refusal, request_id: &str) -> Reply {
     }
 }
 
+fn wrong_method(method: &str, allowed: &'static str, request_id: &str) -> Reply {
+    let title = format!("The path does not have the method {}.", shown(method));
+    let problem = Problem::new(Code::MethodNotAllowed, title, format!("Its methods are {allowed}."));
+    envelope::reply(&problem, request_id).with("Allow", allowed)
+}
+
 /// AEP's own answer to a POST that is not declared as JSON.
 fn no_content_type() -> Reply {
     let body = json!({
@@ -150,6 +172,26 @@ fn request_id(event: Option<&Event>, random: &impl Random) -> String {
 /// A client's text as it may stand in a sentence.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+/// What needs no token.
+fn show(open: Open, request_id: &str, bodiless: bool) -> Value {
+    let (content_type, body) = match open {
+        Open::Description => ("application/json", openapi::document().to_string()),
+        Open::Page => ("text/html; charset=utf-8", openapi::page(&openapi::document())),
+    };
+    let headers = json!({
+        "Content-Type": content_type,
+        "Cache-Control": "public, max-age=300",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "x-request-id": request_id,
+    });
+    let mut out = json!({ "statusCode": 200, "headers": headers, "isBase64Encoded": false });
+    if !bodiless {
+        out["body"] = json!(body);
+    }
+    out
 }
 
 fn render(reply: Reply, request_id: &str, bodiless: bool) -> Value {

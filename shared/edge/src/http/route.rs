@@ -28,6 +28,24 @@ impl Operation {
     }
 }
 
+/// What is served to anybody, without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// `GET /openapi.json`.
+    Description,
+    /// `GET /docs`.
+    Page,
+}
+
+/// Finds what needs no token; nothing else of such a path needs one.
+pub fn open(path: &str) -> Option<Open> {
+    match path {
+        "/openapi.json" => Some(Open::Description),
+        "/docs" => Some(Open::Page),
+        _ => None,
+    }
+}
+
 /// What a path and a method come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -39,7 +57,7 @@ pub enum Route {
     Unknown,
 }
 
-/// Finds the operation. Every path is served under AEP's base path too, with and without a trailing slash; HEAD is GET.
+/// Finds the operation, of those that need a token. Every path is served under AEP's base path too, with and without a trailing slash; HEAD is GET.
 pub fn find(method: &str, path: &str) -> Route {
     let Some(below) = ["/export/jobs", "/data/core/ups/export/jobs"].iter().find_map(|base| path.strip_prefix(base))
     else {

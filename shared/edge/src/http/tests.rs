@@ -128,6 +128,22 @@ async fn the_verdict_comes_before_the_path_the_path_before_the_permission_and_th
 }
 
 #[tokio::test]
+async fn the_description_and_its_page_need_no_token_and_have_only_get_and_head() {
+    for (path, content_type) in [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")] {
+        let ask = async |method| {
+            let event = event(method, path, |e| e["requestContext"]["authorizer"] = json!(null));
+            respond(Operation::List, event, &SameBits, &async |_| panic!("no handler")).await
+        };
+        let (got, head) = (ask("GET").await, ask("HEAD").await);
+        assert_eq!((status(&got), &got["headers"]["Content-Type"]), (200, &json!(content_type)));
+        assert!(got["body"].as_str().unwrap().contains("/export/jobs/{id}"));
+        assert_eq!((status(&head), &head["body"], &head["headers"]), (200, &Value::Null, &got["headers"]));
+        let put = reply(Operation::List, event("PUT", path, |e| e["requestContext"]["authorizer"] = json!(null))).await;
+        assert_eq!((status(&put), &put["headers"]["Allow"]), (405, &json!("GET, HEAD")));
+    }
+}
+
+#[tokio::test]
 async fn creating_and_cancelling_need_the_permission_and_reading_does_not() {
     let cases = [
         (Operation::List, "GET", "/export/jobs", 200),

@@ -1,0 +1,213 @@
+//! One wide record an invocation, in CloudWatch's embedded metric format: what its span was told, as one JSON line, of which
+//! the numbers below become metrics. Whoever knows something more records it on the span; nobody counts anything here.
+
+use domain::instant::Millis;
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The target of spans that stand for an invocation.
+pub const INVOCATION: &str = "invocation";
+/// The namespace of the metrics.
+pub const NAMESPACE: &str = "SegmentExport";
+/// The dimension that every metric has: the function's name on AWS, which no two stacks share.
+pub const FUNCTION: &str = "FunctionName";
+
+/// Fields that become metrics, with their unit. All others are properties: to be searched for, not counted.
+pub const METRICS: [(&str, &str); 11] = [
+    ("duration_ms", "Milliseconds"),
+    ("client_errors", "Count"),
+    ("server_errors", "Count"),
+    ("failed", "Count"),
+    ("refused", "Count"),
+    ("rows", "Count"),
+    ("bytes", "Bytes"),
+    ("moved", "Count"),
+    ("resent_jobs", "Count"),
+    ("resent_parts", "Count"),
+    ("given_up", "Count"),
+];
+/// Fields by which the metrics are told apart, each beside the function. They have few values.
+pub const DIMENSIONS: [&str; 2] = ["task", "state"];
+
+/// Writes the records.
+pub struct Records<W> {
+    function: String,
+    clock: fn() -> Millis,
+    writer: W,
+}
+
+impl<W> Records<W> {
+    /// Records of a function's process, by a clock, line by line.
+    pub fn new(function: String, clock: fn() -> Millis, writer: W) -> Self {
+        Self { function, clock, writer }
+    }
+
+    /// The record of an invocation that ended at `now`.
+    fn record(&self, invocation: Invocation, now: Millis) -> Value {
+        let mut fields = Map::from_iter([(FUNCTION.to_owned(), json!(self.function))]);
+        fields.extend(invocation.fields);
+        fields.insert("duration_ms".into(), json!(now.0 - invocation.began.0));
+        let metrics = METRICS.iter().filter(|(name, _)| fields.get(*name).is_some_and(Value::is_number));
+        let metrics: Vec<_> = metrics.map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
+        let told = DIMENSIONS.iter().filter(|name| fields.get(**name).is_some_and(Value::is_string));
+        let dimensions: Vec<_> = [vec![FUNCTION]].into_iter().chain(told.map(|name| vec![FUNCTION, *name])).collect();
+        let directive = json!([{ "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics }]);
+        let mut record = json!({ "_aws": { "Timestamp": now.0, "CloudWatchMetrics": directive } });
+        if let Some(record) = record.as_object_mut() {
+            record.extend(fields);
+        }
+        record
+    }
+}
+
+/// Whether a span stands for an invocation.
+pub fn is_invocation(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target() == INVOCATION
+}
+
+/// What an invocation's span was told so far.
+struct Invocation {
+    began: Millis,
+    fields: Map<String, Value>,
+}
+
+impl<S, W> Layer<S> for Records<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id).filter(|span| is_invocation(span.metadata())) {
+            let mut invocation = Invocation { began: (self.clock)(), fields: Map::new() };
+            attributes.record(&mut invocation);
+            invocation.fields.insert("invocation".into(), json!(span.name()));
+            span.extensions_mut().insert(invocation);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(invocation) = span.extensions_mut().get_mut::<Invocation>()
+        {
+            values.record(invocation);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let invocation = context.span(&id).and_then(|span| span.extensions_mut().remove::<Invocation>());
+        if let Some(invocation) = invocation {
+            let line = format!("{}\n", self.record(invocation, (self.clock)()));
+            // A record that cannot be written is lost; the invocation is not.
+            let _ = self.writer.make_writer().write_all(line.as_bytes());
+        }
+    }
+}
+
+impl Visit for Invocation {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.fields.insert(field.name().to_owned(), json!(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.insert(field.name().to_owned(), json!(value));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A clock that is 250 ms later at each look.
+    fn clock() -> Millis {
+        static LOOKS: AtomicI64 = AtomicI64::new(0);
+        Millis(1_790_000_000_000 + 250 * LOOKS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The records of what `invoke` does, in order, without the instants that tests share.
+    fn records(invoke: impl FnOnce()) -> Vec<Value> {
+        let lines = Lines::default();
+        let written = lines.clone();
+        let records = Records::new("stack-ExportWorker".into(), clock, move || written.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(records), invoke);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A record of its own clock is exact; others differ in the instant only.
+    fn steady(mut record: Value) -> Value {
+        assert!(record["_aws"]["Timestamp"].as_i64().unwrap() > 1_790_000_000_000);
+        assert!(record["duration_ms"].as_i64().unwrap() >= 250);
+        record["_aws"]["Timestamp"] = json!("…");
+        record["duration_ms"] = json!(250);
+        record
+    }
+
+    #[test]
+    fn an_invocation_is_one_line_with_all_that_its_span_was_told() {
+        let records = records(|| {
+            let span = tracing::info_span!(
+                target: INVOCATION, "message",
+                request_id = "m-1", job_id = 42_u64, task = "part", part = 3, attempt = "1",
+                rows = tracing::field::Empty, bytes = tracing::field::Empty, failed = tracing::field::Empty,
+                state = tracing::field::Empty,
+            );
+            span.in_scope(|| {
+                tracing::info!(rows = 7, "an event is none of it");
+                let inner = tracing::info_span!("inner", rows = 8);
+                inner.in_scope(|| tracing::info!("nor is a span within"));
+                tracing::Span::current().record("rows", 1_000_u64).record("bytes", 4_096_u64).record("failed", 0_u64);
+            });
+        });
+        assert_eq!(records.len(), 1);
+        insta::assert_json_snapshot!(steady(records[0].clone()));
+    }
+
+    #[test]
+    fn a_number_under_another_name_is_a_property_and_a_dimension_needs_a_text() {
+        let records = records(|| {
+            drop(tracing::info_span!(target: INVOCATION, "tick", status = 200, task = 7, state = "FAILED"));
+        });
+        let directive = &records[0]["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Metrics"], json!([{ "Name": "duration_ms", "Unit": "Milliseconds" }]));
+        assert_eq!(directive["Dimensions"], json!([["FunctionName"], ["FunctionName", "state"]]));
+        assert_eq!((&records[0]["status"], &records[0]["task"]), (&json!(200), &json!(7)));
+    }
+}
