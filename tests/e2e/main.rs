@@ -2,11 +2,12 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used)]
 
+mod isolation;
 mod load;
+mod secrets;
 mod world;
 
-use domain::registry::{Client, Grant};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use world::World;
 
@@ -52,29 +53,6 @@ async fn a_cancelled_job_ends_without_a_visible_row_and_can_then_be_deleted() {
     world.api().delete(id).await.unwrap();
     let gone = world.api().get(id).await.unwrap_err().to_string();
     assert!(gone.contains(&format!("The export job {id} is not found.")), "{gone}");
-    world.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_organization_sees_nothing_of_a_job() {
-    let mut world = World::start(0).await;
-    let job = world.submit("some-segment").await;
-    let id = job["id"].as_u64().unwrap();
-    let stranger = Client {
-        api_key: "stranger".into(),
-        grants: vec![Grant {
-            organization: "OTHER@AdobeOrg".into(),
-            sandboxes: vec!["prod".into()],
-            permissions: vec![edge::http::EXPORT_PERMISSION.into()],
-        }],
-    };
-    let api = world.as_client(&stranger).await;
-    let refused = api.get(id).await.unwrap_err().to_string();
-    assert!(refused.contains("404") && refused.contains("is not found"), "{refused}");
-    assert!(api.delete(id).await.unwrap_err().to_string().contains("404"));
-    assert_eq!(api.list("").await.unwrap()["records"], Value::Array(Vec::new()));
-    let job = world.watch(&job, |_, _| {}).await;
-    assert_eq!((&job["status"], &job["metrics"]["totalExportedProfileCounter"]), (&json!("SUCCEEDED"), &json!(0)));
     world.stop().await;
 }
 

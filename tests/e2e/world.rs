@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 const API_KEY: &str = "segment-export-local";
-const ORGANIZATION: &str = "1BD6382559DF0C130A49422D@AdobeOrg";
+pub const ORGANIZATION: &str = "1BD6382559DF0C130A49422D@AdobeOrg";
 /// After how long a message that a killed worker had comes back.
 const VISIBILITY: Duration = Duration::from_secs(3);
 /// A token's hour, in milliseconds.
@@ -90,10 +90,14 @@ impl World {
 
     /// The API under AEP's own base path.
     pub fn aep_api(&self) -> Api {
-        let token = self.key.token(API_KEY, SystemClock.now(), HOUR).unwrap();
         let (organization, sandbox) = (ORGANIZATION.to_owned(), "prod".to_owned());
-        let caller = Caller { token, api_key: API_KEY.to_owned(), organization, sandbox };
+        let caller = Caller { token: self.token(), api_key: API_KEY.to_owned(), organization, sandbox };
         Api::new(&format!("{}/data/core/ups", self.stack.url()), &caller)
+    }
+
+    /// A bearer token as clients send it.
+    pub fn token(&self) -> String {
+        self.key.token(API_KEY, SystemClock.now(), HOUR).unwrap()
     }
 
     pub fn stack(&self) -> &Stack {
