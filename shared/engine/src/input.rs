@@ -17,6 +17,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
@@ -67,6 +68,9 @@ impl<O: ReadObjects> InputFile<O> {
         for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
             let start = checked_start(group, file.bytes)
                 .ok_or_else(|| EngineError::input(&file.location, "its footer names bytes that it does not have"))?;
+            if let Some(codec) = group.columns().iter().map(ColumnChunkMetaData::compression).find(is_unread) {
+                return Err(packed_otherwise(&file.location, codec));
+            }
             if file.range.is_none_or(|(first, end)| (first..end).contains(&start)) {
                 groups.push(number);
             }
@@ -261,6 +265,20 @@ fn group_bytes(group: &RowGroupMetaData, leaves: &[usize]) -> u64 {
         u64::try_from(chunk.uncompressed_size().max(decoded)).ok()
     };
     leaves.iter().filter_map(leaf).fold(0, u64::saturating_add)
+}
+
+/// Whether nothing here unpacks such pages.
+fn is_unread(codec: &Compression) -> bool {
+    matches!(codec, Compression::BROTLI(_) | Compression::LZO)
+}
+
+/// The refusal of a file whose pages nothing here unpacks.
+fn packed_otherwise(location: &str, codec: Compression) -> EngineError {
+    let codec = codec.to_string();
+    let codec = codec.split('(').next().unwrap_or_default();
+    EngineError::Unsupported(format!(
+        "the data file {location} cannot be read: its pages are packed with {codec}. Rewrite it with ZSTD, Snappy, GZIP or LZ4"
+    ))
 }
 
 /// The refusal of a file whose columns nothing tells. It names the file, as the repair begins there.

@@ -7,6 +7,7 @@ mod foreign;
 mod layouts;
 mod moving;
 mod oracle;
+mod packing;
 mod projecting;
 mod properties;
 pub(crate) mod table;

@@ -107,6 +107,9 @@ fn layout() -> impl Strategy<Value = Layout> {
     let compressions = [
         Compression::UNCOMPRESSED,
         Compression::SNAPPY,
+        Compression::GZIP(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
         Compression::ZSTD(ZstdLevel::try_new(1).unwrap()),
         Compression::ZSTD(ZstdLevel::try_new(3).unwrap()),
     ];
