@@ -94,6 +94,9 @@ fn admit(operation: Operation, event: Event, request_id: &str) -> Result<Request
     let method = event.request_context.http.method.as_str();
     let id = match route::find(method, &event.raw_path) {
         Route::Found(found, id) if found == operation => id,
+        // An HTTP API loses what follows a decoded question mark; of an id that begins with one nothing is left.
+        Route::Found(Operation::List, id) if operation == Operation::Get => id,
+        Route::WrongMethod(_) if operation == Operation::Cancel && method == "DELETE" => String::new(),
         Route::Found(found, _) => {
             tracing::error!(?found, "the gateway sent another function's operation here");
             return Err(refuse(&Problem::internal()));

@@ -317,6 +317,18 @@ async fn another_functions_operation_is_our_own_fault() {
     assert_eq!(status(&reply(Operation::List, event("DELETE", "/export/jobs/1", |_| {})).await), 500);
 }
 
+#[tokio::test]
+async fn regression_an_id_that_the_gateway_cut_at_its_question_mark_is_no_id() {
+    for (operation, method) in [(Operation::Get, "GET"), (Operation::Get, "HEAD"), (Operation::Cancel, "DELETE")] {
+        let handler = async |request: Request| {
+            request.job_id()?;
+            panic!("no id")
+        };
+        let replied = respond(operation, event(method, "/export/jobs/", |_| {}), &SameBits, &handler).await;
+        assert_eq!(status(&replied), 404, "{method}");
+    }
+}
+
 #[test]
 fn a_broken_body_is_told_by_position_only() {
     let parsed = |body: &str| {

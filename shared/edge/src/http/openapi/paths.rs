@@ -54,12 +54,12 @@ fn create() -> Value {
         shared("requestId"),
         json!({
             "name": "Idempotency-Key", "in": "header",
-            "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" },
+            "schema": { "type": "string", "pattern": "^ *[!-~]{1,255} *$" },
             "description": "The same key with the same body within 24 hours gives the first job again.",
         }),
         json!({
             "name": "x-profile-instance-id", "in": "header",
-            "schema": { "type": "string", "pattern": "^[!-~]{1,128}$", "default": "ups" },
+            "schema": { "type": "string", "pattern": "^ *[!-~]{0,128} *$", "default": "ups" },
             "description": "Becomes profileInstanceId.",
         }),
     ];
