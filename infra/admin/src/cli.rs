@@ -71,12 +71,15 @@ pub enum Command {
         /// Sign it with this RSA private key (PEM, PKCS #8) [default: the key of the stack on this machine]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// Print the key's key set instead, as AuthJwks takes it
+        #[arg(long)]
+        key_set: bool,
         /// How long a token that is signed here is good for, in seconds
         #[arg(long, default_value_t = 86_400, value_parser = clap::value_parser!(i64).range(1..=31_536_000))]
         expires_in: i64,
         /// Get it from this URL for the client and its secret in $EXPORT_API_CLIENT_SECRET: the TokenUrl output of a
         /// deployment with Cognito, or the token endpoint of another issuer
-        #[arg(long, value_name = "URL", conflicts_with_all = ["key", "expires_in"])]
+        #[arg(long, value_name = "URL", conflicts_with_all = ["key", "key_set", "expires_in"])]
         token_url: Option<String>,
         /// Scopes to ask for, as the issuer names them
         #[arg(long, requires = "token_url")]
@@ -203,7 +206,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             println!("{}", oauth::token(&url, &stack.api_key()?, &secret, scope.as_deref()).await?);
             Ok(())
         }
-        Command::Token { key, expires_in, .. } => print_token(&stack, key, expires_in),
+        Command::Token { key, key_set, expires_in, .. } => print_token(&stack, key, key_set, expires_in),
         Command::Job(command) => job(&stack, command).await,
     }
 }
@@ -247,12 +250,16 @@ async fn load_sample(stack: &mut Stack, sample: &Sample, id: &str, append: bool)
     Ok(())
 }
 
-fn print_token(stack: &Stack, key: Option<PathBuf>, expires_in_seconds: i64) -> Result<(), Failure> {
+fn print_token(stack: &Stack, key: Option<PathBuf>, key_set: bool, expires_in_seconds: i64) -> Result<(), Failure> {
     let key = match (key, stack.key_folder()) {
         (Some(path), _) => token::read_key(&path)?,
         (None, Some(folder)) => token::local_key(&folder)?,
         (None, None) => return Err(Failure::say("there is no key to sign with; give --key FILE.")),
     };
+    if key_set {
+        println!("{}", key.jwks_json);
+        return Ok(());
+    }
     let now = Millis(chrono::Utc::now().timestamp_millis());
     println!("{}", key.token(&stack.api_key()?, now, expires_in_seconds * 1_000)?);
     Ok(())
@@ -357,6 +364,7 @@ mod tests {
             ("admin token --token-url https://issuer.example/token --scope export/jobs", true),
             ("admin token --token-url https://issuer.example/token --key k.pem", false),
             ("admin token --scope export/jobs", false),
+            ("admin token --key k.pem --key-set", true),
             ("admin sample-data --profiles 0", false),
             ("admin check crm --aws --stack s.json", false),
         ];

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Writes the template as MiniStack can deploy it: deployable.py PROGRAM KEY_SET OUTPUT [SID]
+
+Every function is PROGRAM (`local`, which is each of them on demand) in one archive beside OUTPUT. KEY_SET is what tokens are
+verified with. The statement SID is left out, to see that it is needed.
+"""
+
+import pathlib
+import platform
+import re
+import sys
+import zipfile
+
+# The operation is the function's logical id, which stands in its name: stack-CreateExportJob-1A2B3C.
+BOOTSTRAP = """#!/bin/sh
+id=$(echo "$AWS_LAMBDA_FUNCTION_NAME" | sed -E 's/.*-([A-Za-z]+)-[^-]*$/\\1/; s/([a-z])([A-Z])/\\1_\\2/g' | tr A-Z a-z)
+exec "$(dirname "$0")/program" function "$id"
+"""
+
+# What MiniStack 1.5.33 takes otherwise than AWS.
+OTHERWISE = [
+    # Numbers of parameters stay texts, with which it cannot compare.
+    ("MaximumConcurrency: !Ref WorkerConcurrency", "MaximumConcurrency: 4"),
+    # It enforces the policies, and is asked without TLS.
+    ('"aws:SecureTransport": "false"', '"aws:SecureTransport": "never"'),
+    # AWS has one action for single calls and batches.
+    ("sqs:SendMessage]", "sqs:SendMessage, sqs:SendMessageBatch]"),
+]
+
+
+def parameter(text, name, value):
+    """The template with another default."""
+    changed, times = re.subn(rf"(?m)^(  {name}:\n    Type: \w+\n    Default: ).*$", lambda it: it[1] + value, text)
+    assert times == 1, name
+    return changed
+
+
+program, key_set, output = map(pathlib.Path, sys.argv[1:4])
+archive = output.with_suffix(".zip")
+if not archive.exists():
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.write(program, "program")
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o100755 << 16
+        file.writestr(bootstrap, BOOTSTRAP)
+
+text = pathlib.Path("infra/template.yaml").read_text()
+text = re.sub(r"    Metadata: \{ BuildMethod: .*\n", "", text)
+text = text.replace("    CodeUri: ../\n", f"    CodeUri: {archive}\n")
+for ours, theirs in OTHERWISE:
+    assert ours in text, ours
+    text = text.replace(ours, theirs)
+text = parameter(text, "Architecture", {"aarch64": "arm64"}.get(platform.machine(), platform.machine()))
+text = parameter(text, "Auth", "jwks")
+text = parameter(text, "AuthJwks", f"'{key_set.read_text().strip()}'")
+# Parts small enough to see several at work.
+text = parameter(text, "PartTargetBytes", "1048576")
+for sid in sys.argv[4:]:
+    text, times = re.subn(rf"(?m)^( +)- Sid: {sid}\n(?:\1  .*\n)+", "", text)
+    assert times == 1, sid
+output.write_text(text)
