@@ -19,22 +19,22 @@ pub const NAMESPACE: &str = "SegmentExport";
 /// The dimension that every metric has: the function's name on AWS, which no two stacks share.
 pub const FUNCTION: &str = "FunctionName";
 
-/// Fields that become metrics, with their unit. All others are properties: to be searched for, not counted.
-pub const METRICS: [(&str, &str); 11] = [
-    ("duration_ms", "Milliseconds"),
-    ("client_errors", "Count"),
-    ("server_errors", "Count"),
-    ("failed", "Count"),
-    ("refused", "Count"),
-    ("rows", "Count"),
-    ("bytes", "Bytes"),
-    ("moved", "Count"),
-    ("resent_jobs", "Count"),
-    ("resent_parts", "Count"),
-    ("given_up", "Count"),
+/// Fields that become metrics where they are numbers other than 0: name, unit, and the field of few values by which they are
+/// told apart, if any. Each combination is paid for, so an idle stack has none. All other fields are properties: to be
+/// searched for, not counted.
+pub const METRICS: [(&str, &str, Option<&str>); 11] = [
+    ("duration_ms", "Milliseconds", Some("task")),
+    ("moved", "Count", Some("state")),
+    ("client_errors", "Count", None),
+    ("server_errors", "Count", None),
+    ("failed", "Count", None),
+    ("refused", "Count", None),
+    ("rows", "Count", None),
+    ("bytes", "Bytes", None),
+    ("resent_jobs", "Count", None),
+    ("resent_parts", "Count", None),
+    ("given_up", "Count", None),
 ];
-/// Fields by which the metrics are told apart, each beside the function. They have few values.
-pub const DIMENSIONS: [&str; 2] = ["task", "state"];
 
 /// Writes the records.
 pub struct Records<W> {
@@ -52,19 +52,28 @@ impl<W> Records<W> {
     /// The record of an invocation that ended at `now`.
     fn record(&self, invocation: Invocation, now: Millis) -> Value {
         let mut fields = Map::from_iter([(FUNCTION.to_owned(), json!(self.function))]);
+        fields.insert("ended_at".into(), json!(now.0));
         fields.extend(invocation.fields);
         fields.insert("duration_ms".into(), json!(now.0 - invocation.began.0));
-        let metrics = METRICS.iter().filter(|(name, _)| fields.get(*name).is_some_and(Value::is_number));
-        let metrics: Vec<_> = metrics.map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
-        let told = DIMENSIONS.iter().filter(|name| fields.get(**name).is_some_and(Value::is_string));
-        let dimensions: Vec<_> = [vec![FUNCTION]].into_iter().chain(told.map(|name| vec![FUNCTION, *name])).collect();
-        let directive = json!([{ "Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics }]);
-        let mut record = json!({ "_aws": { "Timestamp": now.0, "CloudWatchMetrics": directive } });
-        if let Some(record) = record.as_object_mut() {
-            record.extend(fields);
+        let mut record = Map::new();
+        let directives: Vec<_> = METRICS.iter().filter_map(|metric| directive(metric, &fields)).collect();
+        if !directives.is_empty() {
+            record.insert("_aws".into(), json!({ "Timestamp": now.0, "CloudWatchMetrics": directives }));
         }
-        record
+        record.extend(fields);
+        record.into()
     }
+}
+
+/// What makes a metric of a record's field; `None` where there is nothing to count.
+fn directive((name, unit, by): &(&str, &str, Option<&str>), fields: &Map<String, Value>) -> Option<Value> {
+    fields.get(*name).and_then(Value::as_i64).filter(|number| *number != 0)?;
+    if let Some(by) = by {
+        fields.get(*by).and_then(Value::as_str)?;
+    }
+    let dimensions: Vec<_> = [FUNCTION].into_iter().chain(*by).collect();
+    let metrics = json!([{ "Name": name, "Unit": unit }]);
+    Some(json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics }))
 }
 
 /// Whether a span stands for an invocation.
@@ -173,9 +182,11 @@ mod tests {
 
     /// A record of its own clock is exact; others differ in the instant only.
     fn steady(mut record: Value) -> Value {
-        assert!(record["_aws"]["Timestamp"].as_i64().unwrap() > 1_790_000_000_000);
+        assert_eq!(record["_aws"]["Timestamp"], record["ended_at"]);
+        assert!(record["ended_at"].as_i64().unwrap() > 1_790_000_000_000);
         assert!(record["duration_ms"].as_i64().unwrap() >= 250);
         record["_aws"]["Timestamp"] = json!("…");
+        record["ended_at"] = json!("…");
         record["duration_ms"] = json!(250);
         record
     }
@@ -201,13 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn a_number_under_another_name_is_a_property_and_a_dimension_needs_a_text() {
+    fn nothing_to_count_is_a_record_without_metrics() {
         let records = records(|| {
-            drop(tracing::info_span!(target: INVOCATION, "tick", status = 200, task = 7, state = "FAILED"));
+            drop(tracing::info_span!(target: INVOCATION, "tick", status = 200, failed = 0_u64, resent_jobs = 0_u64));
+            drop(tracing::info_span!(target: INVOCATION, "tick", moved = 1_u64, state = 7, rows = "many"));
         });
-        let directive = &records[0]["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(directive["Metrics"], json!([{ "Name": "duration_ms", "Unit": "Milliseconds" }]));
-        assert_eq!(directive["Dimensions"], json!([["FunctionName"], ["FunctionName", "state"]]));
-        assert_eq!((&records[0]["status"], &records[0]["task"]), (&json!(200), &json!(7)));
+        assert!(records.iter().all(|record| record.get("_aws").is_none()), "{records:?}");
+        assert_eq!((&records[0]["status"], &records[0]["failed"]), (&json!(200), &json!(0)));
+    }
+
+    #[test]
+    fn a_metric_is_told_apart_by_its_own_dimension() {
+        let records = records(|| {
+            drop(tracing::info_span!(target: INVOCATION, "message", task = "commit", moved = 1_u64, state = "FAILED"));
+        });
+        let directives = records[0]["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+        let of = |n: usize| (&directives[n]["Metrics"][0]["Name"], &directives[n]["Dimensions"]);
+        assert_eq!(of(0), (&json!("duration_ms"), &json!([["FunctionName", "task"]])));
+        assert_eq!(of(1), (&json!("moved"), &json!([["FunctionName", "state"]])));
+        assert_eq!(directives.len(), 2);
     }
 }
