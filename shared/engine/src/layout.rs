@@ -50,6 +50,8 @@ pub(crate) struct Layout {
     pub(crate) parquet: SchemaDescriptor,
     /// Which of the columns is the batch's id.
     pub(crate) batch_column: usize,
+    /// Which of them is the events, where any are asked for.
+    pub(crate) events_column: Option<usize>,
     /// For each column whether it is made from leaves, where none is but the batch's.
     pub(crate) all_arrays: Vec<bool>,
 }
@@ -109,7 +111,20 @@ impl Layout {
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(EngineError::Encode)?;
         let all_arrays: Vec<bool> = slots.iter().map(|slot| matches!(slot, Slot::Batch)).collect();
         let batch_column = all_arrays.iter().position(|is_batch| *is_batch).unwrap_or_default();
-        Ok(Self { export, fragments, finish, finish_from, events, slots, schema, parquet, batch_column, all_arrays })
+        let events_column = slots.iter().position(|slot| matches!(slot, Slot::Events));
+        Ok(Self {
+            export,
+            fragments,
+            finish,
+            finish_from,
+            events,
+            slots,
+            schema,
+            parquet,
+            batch_column,
+            events_column,
+            all_arrays,
+        })
     }
 
     /// Merged rows as they are exported.

@@ -35,8 +35,8 @@ pub(crate) struct LoneRows<'a> {
 
 /// How a column of the export is made.
 enum Made {
-    /// It is the batch's id.
-    Batch,
+    /// The writer makes it: it is the batch's id, or the events, of which these rows have none.
+    ByWriter,
     /// Of leaves as they are stored.
     Moved(Vec<MovedLeaf>),
     /// Of decoded rows, as that column of the form.
@@ -66,7 +66,7 @@ impl<'a> LoneRows<'a> {
         let profile = ProfileIds::bind(&part.sources[source], input);
         let columns = layout.schema.fields().iter().zip(leaves_of_columns(&layout.parquet)).map(|(field, exported)| {
             let Some(at) = layout.export.schema.index_of(field.name()).ok().filter(|_| field.name() != BATCH_ID) else {
-                return Made::Batch;
+                return Made::ByWriter;
             };
             match form.source(at).and_then(|c| moved(c, &input.columns, input.schema(), &layout.parquet, exported)) {
                 Some(leaves) => Made::Moved(leaves),
@@ -319,6 +319,7 @@ impl LoneRows<'_> {
     fn may_be_copied<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> bool {
         let none_decoded = self.from_leaves.iter().all(|from_leaves| *from_leaves);
         none_decoded
+            && self.layout.events_column.is_none()
             && copied::is_worth(input, group, self.moved().map(|(_, _, leaf)| leaf), self.settings.copied_bytes)
     }
 

@@ -91,7 +91,8 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
         file.group.as_mut().ok_or_else(|| EngineError::Encode(ParquetError::General("no row group is open".into())))
     }
 
-    /// Says that the open row group has got so many rows more, in every column but the batch's.
+    /// Says that the open row group has got so many rows more, in every column but the batch's and, where that is made from
+    /// leaves, the events': those have none.
     pub(crate) async fn added(&mut self, rows: usize, bounds: &Bounds) -> Result<(), EngineError> {
         let Some(file) = &mut self.open else { return Ok(()) };
         file.rows += rows as u64;
@@ -101,6 +102,11 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
             let batch = self.batch_id.as_str().as_bytes();
             if let Some(Sink::Leaves(leaves)) = group.sinks.get_mut(self.layout.batch_column) {
                 let added = leaves.iter_mut().flatten().try_for_each(|leaf| leaf.push_same(batch, rows));
+                added.map_err(EngineError::Encode)?;
+            }
+            let events = self.layout.events_column.and_then(|column| group.sinks.get_mut(column));
+            if let Some(Sink::Leaves(leaves)) = events {
+                let added = leaves.iter_mut().flatten().try_for_each(|leaf| leaf.push_empty_lists(rows));
                 added.map_err(EngineError::Encode)?;
             }
             if group.encoded_bytes() >= self.settings.row_group_bytes || group.rows >= GROUP_ROWS {

@@ -178,13 +178,25 @@ impl LeafEncoder {
         if let OpenValues::Ids(ids) = &mut self.open.values {
             ids.resize(ids.len() + rows, id);
         }
+        self.push_level(self.form.max_def, rows);
+        Ok(())
+    }
+
+    /// Adds rows of a leaf below a list at the top, which may be null: it is there, and nothing is in it.
+    pub(crate) fn push_empty_lists(&mut self, rows: usize) -> Result<()> {
+        self.open_for(&Values::Ids(Vec::new()), true)?;
+        self.push_level(1, rows);
+        Ok(())
+    }
+
+    /// Adds rows of one level each.
+    fn push_level(&mut self, def: u8, rows: usize) {
         let grown = |levels: &Vec<u8>, greatest: u8| if greatest > 0 { levels.len() + rows } else { 0 };
         self.open.reps.resize(grown(&self.open.reps, self.form.max_rep), 0);
-        self.open.defs.resize(grown(&self.open.defs, self.form.max_def), self.form.max_def);
+        self.open.defs.resize(grown(&self.open.defs, self.form.max_def), def);
         self.open.rows += rows;
         self.rows += rows as u64;
         self.levels += rows as u64;
-        Ok(())
     }
 
     /// Makes the open page one for such values. What is not of one kind goes to another page, at a row's start.

@@ -45,15 +45,14 @@ pub(super) fn plan<O: ReadObjects>(
             event_bytes = input.row_bytes(&events.form.bind(file.source, input)?.leaves).max(event_bytes);
         }
     }
-    let held = |profile: usize| match (verdict.exported[profile], &part.layout.events) {
-        (false, _) => 0,
-        (true, Some(_)) => {
-            let events = u64::from(verdict.events[profile]);
-            let fragments = if verdict.is_empty(profile) { events } else { verdict.fragments[profile].into() };
-            fragments * fragment_bytes + events * event_bytes
+    let with_events = part.layout.events.is_some();
+    let held = |profile: usize| {
+        if !verdict.exported[profile] || verdict.is_lone(profile, with_events) {
+            return 0;
         }
-        (true, None) if verdict.fragments[profile] == 1 => 0,
-        (true, None) => u64::from(verdict.fragments[profile].max(verdict.events[profile])) * fragment_bytes,
+        let events = u64::from(verdict.events[profile]);
+        let fragments = if verdict.is_empty(profile) { events } else { verdict.fragments[profile].into() };
+        fragments * fragment_bytes + if with_events { events * event_bytes } else { 0 }
     };
     let (mut rounds, mut start, mut bytes) = (Vec::new(), 0, 0);
     for profile in 0..index.profiles {
@@ -170,7 +169,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
 
     /// Whether a profile's one row is written as it is read.
     fn is_lone(&self, profile: u32) -> bool {
-        self.part.layout.events.is_none() && self.verdict.fragments[profile as usize] == 1
+        self.verdict.is_lone(profile as usize, self.part.layout.events.is_some())
     }
 
     /// Reads the fragments of a file; of an event dataset, the rows of profiles that have nothing else.

@@ -52,6 +52,11 @@ impl Verdict {
         Ok(Self { exported, targets, fragments, events, empty_left_out })
     }
 
+    /// Whether a profile's one row is all that is exported of it.
+    pub(super) fn is_lone(&self, profile: usize, with_events: bool) -> bool {
+        self.fragments[profile] == 1 && !(with_events && self.events[profile] > 0)
+    }
+
     /// Whether a profile has events and no fragment.
     pub(super) fn is_empty(&self, profile: usize) -> bool {
         self.fragments[profile] == 0
