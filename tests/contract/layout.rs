@@ -58,7 +58,7 @@ async fn the_last_step_writes_what_is_to_be_collected() {
     assert_eq!(collects.len(), 1);
     assert_eq!(collects[0]["SK"]["S"], job.id.padded());
     assert_eq!(serde_json::from_str::<Job>(collects[0]["doc"]["S"].as_str().unwrap()).unwrap(), failed);
-    assert_eq!(collects[0]["collectAt"]["N"], (failed.update_time.0 + 3_600_000).to_string());
+    assert_eq!(collects[0]["nextActionAt"]["N"], failed.update_time.0.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

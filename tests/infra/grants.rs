@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const MANAGED: [&str; 2] = ["service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"];
 
 /// A call in a function's code → the actions behind it. A write in a transaction needs the action of its kind.
-const CALLS: [(&str, &[&str]); 30] = [
+const CALLS: [(&str, &[&str]); 38] = [
     ("clients.client(", &["dynamodb:GetItem"]),
     ("registry.registry(", &["dynamodb:Query"]),
     ("registry.put_entry(", &["dynamodb:PutItem"]),
@@ -29,16 +29,24 @@ const CALLS: [(&str, &[&str]); 30] = [
     ("jobs.shards(", &["dynamodb:BatchGetItem"]),
     ("jobs.close_gates(", &["dynamodb:UpdateItem"]),
     ("jobs.parts(", &["dynamodb:Query"]),
+    ("jobs.split(", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
     ("jobs.due(", &["dynamodb:Query"]),
+    ("jobs.remains(", &["dynamodb:GetItem"]),
+    ("jobs.postpone_collect(", &["dynamodb:UpdateItem"]),
+    ("jobs.forget(", &["dynamodb:DeleteItem", "dynamodb:Query"]),
     ("queue.send(", &["sqs:SendMessage"]),
     // Without ListBucket a missing object is a refusal.
     ("objects.read(", &["s3:GetObject", "s3:ListBucket"]),
     ("objects.create(", &["s3:GetObject", "s3:PutObject"]),
     ("objects.delete(", &["s3:DeleteObject"]),
+    ("objects.list(", &["s3:ListBucket"]),
+    ("objects.abort_uploads(", &["s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"]),
     ("lake.look(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.look_pinned(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.files(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.widen(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),
+    ("lake.named(", &["glue:GetTable", "s3:GetObject"]),
+    ("lake.abandon(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),
     ("lake.append(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),
 ];
 
@@ -144,7 +152,7 @@ fn managed_problems(template: &Template) -> Vec<String> {
 /// What changes something names resources of this stack, or the export database.
 fn read_only_problems(template: &Template) -> Vec<String> {
     let own = ["Table", "WorkQueue", "StateBucket", "LakeBucket", "ExportDatabase"];
-    let reads = ["s3:GetObject", "s3:ListBucket", "glue:GetTable"];
+    let reads = ["s3:GetObject", "s3:ListBucket", "s3:ListBucketMultipartUploads", "glue:GetTable"];
     let foreign = |resource: &Value| {
         let catalog = resource["Fn::Sub"].as_str().is_some_and(|text| text.ends_with(":catalog"));
         !catalog && !crate::template::references(resource).iter().any(|id| own.contains(&id.as_str()))
@@ -171,7 +179,7 @@ fn what_every_port_call_needs_is_known() {
     for folder in FUNCTIONS {
         assert_eq!(unpriced(&code(folder)), Vec::<String>::new(), "{folder}");
     }
-    assert_eq!(unpriced("ports.objects.list(&at); registry.put_client(c); my_jobs.job(id)").len(), 2);
+    assert_eq!(unpriced("ports.objects.size(&at); registry.put_client(c); my_jobs.job(id)").len(), 2);
 }
 
 #[test]

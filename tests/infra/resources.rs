@@ -47,6 +47,9 @@ fn queue(template: &Template) -> Vec<(&'static str, bool)> {
     let timeout = worker["Timeout"].as_u64().unwrap();
     let lease = template.at("/Parameters/LeaseSeconds/Default").as_u64().unwrap();
     let minute = template.at("/Resources/Sweeper/Properties/Events/EveryMinute/Properties/Schedule");
+    let every = template.at("/Parameters/SweepSchedule/Default");
+    let halved = template.at("/Resources/ExportWorker/Properties/Environment/Variables/SPLIT_AFTER_SECONDS");
+    let halved: u64 = halved.as_str().and_then(|seconds| seconds.parse().ok()).unwrap_or(u64::MAX);
     vec![
         ("a message is hidden for six timeouts", queue["VisibilityTimeout"].as_u64() >= Some(6 * timeout)),
         ("a message has five tries", queue["RedrivePolicy"]["maxReceiveCount"].as_u64() >= Some(5)),
@@ -56,7 +59,8 @@ fn queue(template: &Template) -> Vec<(&'static str, bool)> {
         ("workers are limited", !work["ScalingConfig"]["MaximumConcurrency"].is_null()),
         ("workers read the work queue", references(&work["Queue"]) == ["WorkQueue"]),
         ("a lease ends before its worker does", lease < timeout),
-        ("the sweeper runs each minute", minute == "rate(1 minute)"),
+        ("a part is halved before its worker ends", halved < timeout),
+        ("the sweeper runs each minute", *minute == json!({"Ref": "SweepSchedule"}) && every == "rate(1 minute)"),
     ]
 }
 
@@ -125,6 +129,7 @@ fn a_broken_resource_is_noticed() {
         ("            ScalingConfig:", "            Scaling:", "workers are limited"),
         ("Queue: !GetAtt WorkQueue.Arn", "Queue: !GetAtt DeadLetterQueue.Arn", "read the work queue"),
         ("    Default: 120\n", "    Default: 180\n", "lease ends"),
+        ("SPLIT_AFTER_SECONDS: \"120\"", "SPLIT_AFTER_SECONDS: \"180\"", "is halved before"),
         ("rate(1 minute)", "rate(1 hour)", "each minute"),
         ("BlockPublicPolicy: true", "BlockPublicPolicy: false", "StateBucket could be made public"),
         ("      BucketEncryption:", "      Encryption:", "StateBucket is not encrypted"),

@@ -1,23 +1,24 @@
 //! F1–F3: close the work, append the job's one snapshot, reveal it.
 
-use crate::{Halt, Ports, end, step, stored_plan};
+use crate::{Halt, Ports, abandon, end, step, stored_plan};
+use domain::guard::Guard;
 use domain::id::uuid_v4;
 use domain::job::{Job, JobError};
-use domain::plan::{Counts, OutputFile, OutputList};
-use domain::ports::jobs::{EndJobs, Gate, MoveJobs, PartState, ReadJobs, Swap};
+use domain::plan::{Counts, OutputFile, OutputList, Plan};
+use domain::ports::jobs::{EndJobs, Gate, MoveJobs, PartState, ReadJobs, Shard, Swap};
 use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
-use domain::ports::objects::{Location, ReadObjects};
+use domain::ports::objects::{Location, ObjectError, ReadObjects};
 use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::state::State;
 use futures::{StreamExt, TryStreamExt, stream};
 
 /// Attempts at the swap before the message is given back to the queue.
-const SWAPS_PER_MESSAGE: usize = 10;
+pub const SWAPS_PER_MESSAGE: usize = 10;
 /// Output lists that are read at a time.
 const LISTS_AT_A_TIME: usize = 16;
 
-/// Brings a job to its end as far as it can be brought now: commits it, or finishes its cancelling or failing.
+/// Brings a job to its end as far as it can be brought now: commits it, or finishes its cancelling, failing or abandoning.
 pub async fn advance<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
     let mut job = job.clone();
     loop {
@@ -28,7 +29,8 @@ pub async fn advance<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
             },
             State::Committing => return commit(ports, job).await,
             State::Cancelling | State::Failing => return end::close(ports, &job).await,
-            State::New | State::Processing | State::Aborting => return Ok(()),
+            State::Aborting => return abandon::settle(ports, &job).await,
+            State::New | State::Processing => return Ok(()),
             State::Succeeded | State::Failed | State::Cancelled => return Ok(()),
         };
         job = match ports.jobs().swap(&next).await? {
@@ -45,9 +47,13 @@ pub async fn advance<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
 async fn is_complete<P: Ports>(ports: &P, job: &Job) -> Result<bool, Halt> {
     let Some(work) = &job.work else { return Ok(false) };
     let shards = ports.jobs().shards(&job.tenant, job.id, work.shards).await?;
-    let open = shards.iter().all(|s| s.gate == Gate::Open && s.done == s.total);
-    let parts: u32 = shards.iter().map(|s| s.total).sum();
-    Ok(open && shards.len() == work.shards as usize && parts == work.parts)
+    let open = shards.iter().all(|s| s.gate == Gate::Open);
+    Ok(Guard::Complete.allows(open && all_done(&shards, work.shards)))
+}
+
+/// Whether all parts of all shards are DONE.
+pub fn all_done(shards: &[Shard], number: u32) -> bool {
+    shards.len() == number as usize && shards.iter().all(|s| s.done == s.total)
 }
 
 /// F2 and F3.
@@ -56,7 +62,11 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
     let Some(plan) = plan else {
         return Err(Halt::Later("the plan of a committing job cannot be found".into()));
     };
-    let (files, counts) = outputs(ports, &job).await?;
+    let (files, counts) = match outputs(ports, &job).await {
+        Ok(outputs) => outputs,
+        Err(Halt::Permanent(error)) => return abandon::begin(ports, &job, error).await,
+        Err(later) => return Err(later),
+    };
     for _ in 0..SWAPS_PER_MESSAGE {
         let commit_uuid = uuid_v4(ports.random().bits());
         let Ok(next) = job.attempt_commit(commit_uuid.clone(), ports.clock().now()) else { return Ok(()) };
@@ -66,21 +76,33 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
             continue;
         }
         job = next;
-        let batches = plan.batches.clone();
-        let target = plan.target.clone();
-        let attempt = Commit { job_id: job.id, batches, target, files: files.clone(), commit_uuid };
+        let attempt = of(&plan, files.clone(), commit_uuid);
         match ports.lake().append(&attempt, || still_committing(ports, &job)).await {
-            Ok(Appended::Visible) => return reveal(ports, job, counts).await,
+            Ok(Appended::Visible) => return reveal(ports, &job, counts).await,
             Ok(Appended::Withdrawn) => return Ok(()),
             Ok(Appended::Conflict) => tracing::info!("another commit came first; looking again"),
             Err(error @ (LakeError::NoTable(_) | LakeError::OtherTable(_))) => {
-                return table_gone(ports, &job, &error).await;
+                let error = refused(&error);
+                step::take(ports, &job, |job, now| job.fail_commit(vec![error.clone()], now)).await?;
+                return Ok(());
             }
-            // Any other refusal is not final here: the commit point is passed, and only a look can tell how it went.
+            Err(error @ LakeError::Unsupported(_)) => return abandon::begin(ports, &job, refused(&error)).await,
+            // Any other refusal is not final: the commit point is passed, and only a look can tell how it went.
             Err(error) => return Err(Halt::Later(Box::new(error))),
         }
     }
     Err(Halt::Later("the table moved under every attempt of this message".into()))
+}
+
+/// What a job commits by its plan.
+pub fn of(plan: &Plan, files: Vec<OutputFile>, commit_uuid: String) -> Commit {
+    let (batches, target) = (plan.batches.clone(), plan.target.clone());
+    Commit { job_id: plan.job_id, batches, target, files, commit_uuid }
+}
+
+fn refused(error: &LakeError) -> JobError {
+    let msg = format!("The export cannot be committed: {error}.");
+    JobError { code: Code::DatasetUnfit.text(), msg, call_stack: Vec::new() }
 }
 
 async fn still_committing<P: Ports>(ports: &P, job: &Job) -> bool {
@@ -88,21 +110,28 @@ async fn still_committing<P: Ports>(ports: &P, job: &Job) -> bool {
     matches!(record, Ok(Some(record)) if record.job.state == State::Committing)
 }
 
-/// All files of all parts in order of part, and the sum of what was counted.
-async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Counts), Halt> {
+/// All files of all parts in order of part, and the sum of what was counted. A list that is gone or cannot be read is a
+/// permanent refusal.
+pub async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Counts), Halt> {
     let missing = || Halt::Later("a committing job has a part that is not done".into());
-    let shards = job.work.as_ref().map_or(0, |w| w.shards);
-    let parts = ports.jobs().parts(&job.tenant, job.id, shards).await?;
-    if parts.len() != job.work.as_ref().map_or(0, |w| w.parts as usize)
-        || parts.iter().any(|p| p.state != PartState::Done)
-    {
+    let mut parts = ports.jobs().parts(&job.tenant, job.id, job.shards()).await?;
+    parts.retain(|part| part.state != PartState::Split);
+    let planned = job.work.as_ref().map_or(0, |w| w.parts as usize);
+    if parts.len() < planned || parts.iter().any(|p| p.state != PartState::Done) {
         return Err(missing());
     }
+    let vanished = || Halt::permanent(Code::Internal, "A part's list of files has vanished or cannot be read.");
     let lists: Vec<OutputList> = stream::iter(parts)
         .map(|part| async move {
             let at = part.output.as_deref().and_then(Location::parse).ok_or_else(missing)?;
-            let body = ports.objects().read(&at).await.map_err(|e| Halt::Later(Box::new(e)))?;
-            serde_json::from_slice(&body).map_err(|e| Halt::Later(Box::new(e)))
+            let body = ports.objects().read(&at).await.map_err(|error| match error {
+                ObjectError::NotFound(_) => vanished(),
+                other => Halt::Later(Box::new(other)),
+            })?;
+            serde_json::from_slice(&body).map_err(|cause| {
+                tracing::error!(%cause, "an output list cannot be read");
+                vanished()
+            })
         })
         .buffered(LISTS_AT_A_TIME)
         .try_collect()
@@ -116,18 +145,10 @@ async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Cou
     Ok((files, counts))
 }
 
-/// F3: COMMITTING → SUCCEEDED. Whoever else got there first has written the same.
-async fn reveal<P: Ports>(ports: &P, job: Job, counts: Counts) -> Result<(), Halt> {
-    if step::take(ports, &job, |job, now| job.succeed(counts.clone(), now)).await?.is_some() {
+/// F3: → SUCCEEDED. Whoever else got there first has written the same.
+pub async fn reveal<P: Ports>(ports: &P, job: &Job, counts: Counts) -> Result<(), Halt> {
+    if step::take(ports, job, |job, now| job.succeed(counts.clone(), now)).await?.is_some() {
         tracing::info!(rows = counts.rows, bytes = counts.bytes, "the export is visible");
     }
-    Ok(())
-}
-
-/// The export dataset's table is gone or is another one: nothing can become visible in it any more.
-async fn table_gone<P: Ports>(ports: &P, job: &Job, error: &LakeError) -> Result<(), Halt> {
-    let msg = format!("The export cannot be committed: {error}.");
-    let errors = vec![JobError { code: Code::DatasetUnfit.text(), msg, call_stack: Vec::new() }];
-    step::take(ports, job, |job, now| job.fail_commit(errors.clone(), now)).await?;
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! X2, X3 and E1: a job that must not become visible ends, once no part of it can be committed any more.
 
 use crate::{Halt, Ports, step};
+use domain::guard::Guard;
 use domain::job::{Job, JobError};
 use domain::ports::jobs::{EndJobs, Gate};
 use domain::state::State;
-
-/// Most shards that a job can have: those of a job that was cancelled before it knew its number.
-const MOST_SHARDS: u32 = 64;
 
 /// E1: NEW or PROCESSING → FAILING, and on to FAILED. A job that went another way meanwhile goes on there.
 pub async fn fail<P: Ports>(ports: &P, job: &Job, error: JobError) -> Result<(), Halt> {
@@ -19,11 +17,13 @@ pub async fn fail<P: Ports>(ports: &P, job: &Job, error: JobError) -> Result<(),
 
 /// X2, then X3 or the end of E1.
 pub async fn close<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
-    let shards = job.work.as_ref().map_or(MOST_SHARDS, |w| w.shards);
-    ports.jobs().close_gates(&job.tenant, job.id, shards).await?;
-    let gates = ports.jobs().shards(&job.tenant, job.id, shards).await?;
-    if gates.iter().any(|s| s.gate != Gate::Closed) {
-        return Err(Halt::Later("a gate is still open".into()));
+    let shards = job.shards();
+    if Guard::AllGatesClosed.stands() {
+        ports.jobs().close_gates(&job.tenant, job.id, shards).await?;
+        let gates = ports.jobs().shards(&job.tenant, job.id, shards).await?;
+        if gates.iter().any(|s| s.gate != Gate::Closed) {
+            return Err(Halt::Later("a gate is still open".into()));
+        }
     }
     let end = |job: &Job, now| match job.state {
         State::Cancelling => job.end_cancel(now),

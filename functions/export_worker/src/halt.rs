@@ -1,6 +1,7 @@
 //! Why a step stopped, and whether another try may go further.
 
 use domain::job::JobError;
+use domain::plan::{Plan, PlannedPart};
 use domain::ports::jobs::StoreError;
 use domain::ports::lake::LakeError;
 use domain::ports::objects::ObjectError;
@@ -69,13 +70,25 @@ impl From<LakeError> for Halt {
     }
 }
 
-impl From<EngineError> for Halt {
-    fn from(error: EngineError) -> Self {
+impl Halt {
+    /// What a failure of the engine means for the job whose part it was at. Files are named as their tables name them, without
+    /// the way to them.
+    pub fn of_engine(error: EngineError, plan: &Plan, part: &PlannedPart) -> Self {
+        let file = |location: &str| {
+            let of = part.files.iter().find(|file| file.location == location);
+            let dataset = of.and_then(|file| plan.sources.get(file.source)).map(|source| &source.pin.dataset_id);
+            let name = location.rsplit('/').next().unwrap_or_default();
+            dataset.map_or_else(|| format!("file {name}"), |dataset| format!("file {name} of the dataset {dataset}"))
+        };
         match error {
+            EngineError::Objects(ObjectError::NotFound(at)) => {
+                let what = format!("The {} is gone; was the table's history cleaned?", file(&at.to_string()));
+                Self::permanent(Code::DatasetUnfit, what)
+            }
             EngineError::Objects(error) => error.into(),
-            EngineError::Input { ref meaning, .. } => {
+            EngineError::Input { ref location, ref meaning, .. } => {
                 tracing::error!(cause = %error, "an input file cannot be read");
-                Self::permanent(Code::DatasetUnfit, format!("A data file cannot be read: {meaning}."))
+                Self::permanent(Code::DatasetUnfit, format!("The {} cannot be read: {meaning}.", file(location)))
             }
             EngineError::Unsupported(what) => Self::permanent(Code::DatasetUnfit, sentence(&what)),
             EngineError::Encode(cause) => {

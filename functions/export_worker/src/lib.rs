@@ -3,8 +3,11 @@
 // The futures of the AWS SDK are nested deeper than the default allows for.
 #![recursion_limit = "256"]
 
+mod abandon;
+mod collect;
 mod commit;
 mod end;
+mod export_parts;
 mod halt;
 mod part;
 mod plan;
@@ -12,13 +15,14 @@ mod step;
 mod stored_plan;
 mod wiring;
 
+pub use export_parts::{Engine, ExportParts};
 pub use halt::Halt;
 pub use wiring::{SETTINGS, run};
 
 use domain::message::{Message, Task};
-use domain::ports::jobs::{EndJobs, PlanParts, ReadJobs};
+use domain::ports::jobs::{CollectJobs, PlanParts, ReadJobs};
 use domain::ports::lake::{AppendOnce, WidenTables};
-use domain::ports::objects::{ReadObjects, WriteObjects};
+use domain::ports::objects::CollectObjects;
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::WriteRegistry;
 use domain::ports::{Clock, Random};
@@ -34,18 +38,22 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Input bytes of a part, where the data can be cut.
     pub part_target_bytes: u64,
-    /// The sizes that the engine works in.
-    pub engine: engine::Settings,
+    /// How long a worker works on a part before it leaves it as two halves.
+    pub split_after_seconds: u32,
+    /// How long what an ended job left behind is left alone.
+    pub collect_grace_seconds: u32,
 }
 
 /// Everything outside that the worker works with.
 pub trait Ports: Send + Sync {
     /// The job store.
-    type Jobs: PlanParts + EndJobs;
+    type Jobs: PlanParts + CollectJobs;
     /// Tables.
     type Lake: WidenTables + AppendOnce;
     /// Objects.
-    type Objects: ReadObjects + WriteObjects;
+    type Objects: CollectObjects;
+    /// The engine.
+    type Engine: ExportParts;
     /// The work queue.
     type Queue: SendMessages;
     /// The registry, whose copies of tables every plan refreshes.
@@ -57,6 +65,8 @@ pub trait Ports: Send + Sync {
     fn lake(&self) -> &Self::Lake;
     /// Objects.
     fn objects(&self) -> &Self::Objects;
+    /// The engine.
+    fn engine(&self) -> &Self::Engine;
     /// The work queue.
     fn queue(&self) -> &Self::Queue;
     /// The registry.
@@ -72,6 +82,9 @@ pub trait Ports: Send + Sync {
 /// Does what a message asks for. `Err` only where the same message is worth another delivery; what can never work has
 /// failed the job, and what is no longer due is done.
 pub async fn handle<P: Ports>(ports: &P, message: &Message) -> Result<(), Halt> {
+    if message.task == Task::Collect {
+        return collect::collect(ports, &message.tenant, message.job_id).await;
+    }
     let Some(record) = ports.jobs().job(&message.tenant, message.job_id).await? else {
         tracing::info!("the job's record is gone; nothing to do");
         return Ok(());
@@ -80,7 +93,7 @@ pub async fn handle<P: Ports>(ports: &P, message: &Message) -> Result<(), Halt> 
     let step = match message.task {
         Task::Plan => plan::plan(ports, &job).await,
         Task::Part { part } => part::export(ports, &job, part).await,
-        Task::Commit => commit::advance(ports, &job).await,
+        Task::Commit | Task::Collect => commit::advance(ports, &job).await,
     };
     match step {
         Err(Halt::Permanent(error)) => end::fail(ports, &job, error).await,

@@ -1,20 +1,22 @@
-//! W1–W4: claim a part, export it, hand in its output list.
+//! W1–W5: claim a part, export it, hand in its output list, or leave it as two halves.
 
-use crate::{Halt, Ports, stored_plan};
+use crate::plan::FIRST_PATIENCE_SECONDS;
+use crate::{ExportParts, Halt, Ports, commit, stored_plan};
 use bytes::Bytes;
+use domain::guard::Guard;
 use domain::id::{BatchId, uuid_v4};
+use domain::instant::Millis;
 use domain::job::{Job, Progress, Work};
 use domain::message::{Message, Task};
 use domain::plan::{OutputList, Plan, part_file};
-use domain::ports::jobs::{Claim, EndJobs, MoveJobs, Part, PartDone, PartRef, Shard, Swap, WorkParts};
+use domain::ports::jobs::{Claim, EndJobs, MoveJobs, Part, PartDone, PartRef, PartSplit, Shard, Swap, WorkParts};
 use domain::ports::objects::{Location, WriteObjects};
 use domain::ports::queue::SendMessages;
 use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::state::State;
-use engine::{EngineError, PartTask, Step};
+use engine::{EngineError, Step};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Exports one part of a job, unless it is done, gated or in other hands.
 pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), Halt> {
@@ -34,52 +36,74 @@ pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), H
     }
     let plan = stored_plan::read(ports, job).await?;
     let plan = plan.ok_or_else(|| Halt::permanent(Code::Internal, "The job's plan has vanished."))?;
-    let list = match work_on(ports, &plan, &part, &claimed, &owner).await? {
-        Some(list) => list,
-        None => return Ok(()),
-    };
-    hand_in(ports, job, work, &part, &claimed, owner, list).await
+    let mine = Mine { part, claimed, owner, halves: plan.halves(number, work.shards) };
+    match work_on(ports, &plan, work, &mine).await? {
+        Worked::Out(list) => hand_in(ports, job, work, &mine, list).await,
+        Worked::TooLong => leave_halves(ports, &mine).await,
+        Worked::Lost => Ok(()),
+    }
 }
 
-/// W2 and W3: exports while the lease is kept alive. `None` = the part is no longer this worker's.
-async fn work_on<P: Ports>(
-    ports: &P,
-    plan: &Plan,
-    part: &PartRef,
-    claimed: &Part,
-    owner: &str,
-) -> Result<Option<OutputList>, Halt> {
+/// A part under this worker's claim.
+struct Mine {
+    part: PartRef,
+    claimed: Part,
+    owner: String,
+    halves: Option<[u32; 2]>,
+}
+
+/// What became of the work.
+enum Worked {
+    /// All is exported.
+    Out(OutputList),
+    /// It takes longer than a worker has.
+    TooLong,
+    /// The part is no longer this worker's.
+    Lost,
+}
+
+/// W2 and W3: exports while the lease is kept alive, as long as there is time.
+async fn work_on<P: Ports>(ports: &P, plan: &Plan, work: &Work, mine: &Mine) -> Result<Worked, Halt> {
     let broken = || Halt::permanent(Code::Internal, "The job's plan does not fit its parts.");
-    let planned = plan.parts.get(part.part as usize).ok_or_else(broken)?;
+    let number = mine.part.part;
+    let planned = plan.part(number, work.shards).ok_or_else(broken)?;
     let prefix = Location::parse(&plan.target.data_prefix).ok_or_else(broken)?;
-    let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(part.part, claimed.attempt, owner, batch, n));
-    let task = PartTask { plan, part: planned, settings: ports.settings().engine };
-    let lost = AtomicBool::new(false);
-    let export = engine::export_part(ports.objects(), &task, file_at, |_| match lost.load(Ordering::Relaxed) {
-        true => Step::Stop,
-        false => Step::Continue,
+    let (attempt, owner) = match Guard::UniqueKeys.stands() {
+        true => (mine.claimed.attempt, mine.owner.as_str()),
+        false => (0, "00000000"),
+    };
+    let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(number, attempt, owner, batch, n));
+    let time_is_up = ports.clock().now().plus_seconds(ports.settings().split_after_seconds.into());
+    let (lost, late) = (AtomicBool::new(false), AtomicBool::new(false));
+    let export = ports.engine().export(plan, &planned, file_at, |_| {
+        let is_late = mine.halves.is_some() && ports.clock().now() >= time_is_up;
+        late.fetch_or(is_late, Ordering::Relaxed);
+        if is_late || lost.load(Ordering::Relaxed) { Step::Stop } else { Step::Continue }
     });
-    let alive = keep_alive(ports, part, claimed, owner, &lost);
+    let alive = keep_alive(ports, mine, &lost);
     tokio::pin!(export, alive);
     let outcome = tokio::select! {
+        biased;
         outcome = &mut export => outcome,
         () = &mut alive => export.await,
     };
     match outcome {
-        Ok(list) => Ok(Some(list)),
-        Err(EngineError::Stopped) => Ok(None),
-        Err(error) => Err(error.into()),
+        Ok(list) => Ok(Worked::Out(list)),
+        Err(EngineError::Stopped) if late.load(Ordering::Relaxed) => Ok(Worked::TooLong),
+        Err(EngineError::Stopped) => Ok(Worked::Lost),
+        Err(error) => Err(Halt::of_engine(error, plan, &planned)),
     }
 }
 
-/// W3: renews the lease thrice in its time; returns, with `lost` raised, once the part is no longer ours. An answer that
-/// does not come is no reason to stop: the commit's own guard decides.
-async fn keep_alive<P: Ports>(ports: &P, part: &PartRef, claimed: &Part, owner: &str, lost: &AtomicBool) {
-    let seconds = ports.settings().lease_seconds;
+/// W3: renews the lease thrice in its time; returns, with `lost` raised, once the part is no longer ours or its gate is
+/// closed. An answer that does not come is no reason to stop: the commit's own guard decides.
+async fn keep_alive<P: Ports>(ports: &P, mine: &Mine, lost: &AtomicBool) {
+    let lease = i64::from(ports.settings().lease_seconds);
     loop {
-        tokio::time::sleep(Duration::from_millis(u64::from(seconds) * 1_000 / 3)).await;
-        let until = ports.clock().now().plus_seconds(seconds.into());
-        match ports.jobs().renew(part, owner, claimed.attempt, until).await {
+        let now = ports.clock().now();
+        ports.clock().sleep_until(Millis(now.0 + lease * 1_000 / 3)).await;
+        let until = ports.clock().now().plus_seconds(lease);
+        match ports.jobs().renew(&mine.part, &mine.owner, mine.claimed.attempt, until).await {
             Ok(Swap::Done) => {}
             Ok(Swap::Moved) => break,
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
@@ -88,23 +112,34 @@ async fn keep_alive<P: Ports>(ports: &P, part: &PartRef, claimed: &Part, owner: 
     lost.store(true, Ordering::Relaxed);
 }
 
+/// W5: the halves in place of the part, each with a message of its own.
+async fn leave_halves<P: Ports>(ports: &P, mine: &Mine) -> Result<(), Halt> {
+    let Some(halves) = mine.halves else { return Ok(()) };
+    let (part, weight) = (&mine.part, mine.claimed.weight);
+    let split = PartSplit {
+        attempt: mine.claimed.attempt,
+        owner: mine.owner.clone(),
+        halves: [(halves[0], weight - weight / 2), (halves[1], weight / 2)],
+        due: ports.clock().now().plus_seconds(FIRST_PATIENCE_SECONDS),
+    };
+    if ports.jobs().split(part, &split).await? == Swap::Moved {
+        return Ok(());
+    }
+    tracing::info!(part = part.part, "the part takes too long; it goes on as two halves");
+    let message = |part| Message::new(&mine.part.tenant, mine.part.job, Task::Part { part });
+    Ok(ports.queue().send(&halves.map(message)).await?)
+}
+
 /// W4: the output list as an object, then the part DONE. A part that went to another attempt leaves no files behind.
-async fn hand_in<P: Ports>(
-    ports: &P,
-    job: &Job,
-    work: &Work,
-    part: &PartRef,
-    claimed: &Part,
-    owner: String,
-    list: OutputList,
-) -> Result<(), Halt> {
+async fn hand_in<P: Ports>(ports: &P, job: &Job, work: &Work, mine: &Mine, list: OutputList) -> Result<(), Halt> {
+    let Mine { part, claimed, owner, .. } = mine;
     let name = format!("outputs/part-{:05}-{}-{owner}.json", part.part, claimed.attempt);
     let at = stored_plan::folder(ports, job).join(&name);
     let body = serde_json::to_vec(&list).map_err(|e| Halt::Later(Box::new(e)))?;
     ports.objects().create(&at, Bytes::from(body)).await?;
     let done = PartDone {
         attempt: claimed.attempt,
-        owner,
+        owner: owner.clone(),
         weight: claimed.weight,
         output: at.to_string(),
         counts: list.counts.clone(),
@@ -119,7 +154,7 @@ async fn hand_in<P: Ports>(
     let shards = ports.jobs().shards(&job.tenant, job.id, work.shards).await?;
     let progress = progress_of(&shards);
     ports.jobs().report(&job.tenant, job.id, progress).await?;
-    if progress.parts_done == work.parts {
+    if commit::all_done(&shards, work.shards) {
         ports.queue().send(&[Message::new(&job.tenant, job.id, Task::Commit)]).await?;
     }
     Ok(())

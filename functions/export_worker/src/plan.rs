@@ -1,6 +1,7 @@
 //! P1–P4: pin the inputs, settle the plan, make shards and parts, start, fan out.
 
 use crate::{Halt, Ports, stored_plan};
+use domain::guard::Guard;
 use domain::id::uuid_v4;
 use domain::job::{Job, ResolvedDataset, Work};
 use domain::message::{Message, Task};
@@ -19,7 +20,7 @@ use domain::union::{Input, export_schema};
 use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitness, unknown_path};
 
 /// How long a part may lie unclaimed before the sweeper sends its message again, in seconds.
-const FIRST_PATIENCE_SECONDS: i64 = 120;
+pub const FIRST_PATIENCE_SECONDS: i64 = 120;
 
 /// Plans a NEW job; for any other there is nothing to plan.
 pub async fn plan<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
@@ -57,6 +58,8 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
         states.push(state);
     }
     let Some(pins) = pin(ports, job, &datasets, &states).await? else { return Ok(None) };
+    let current = || datasets.iter().zip(&states).map(|(d, state)| state.pin(&d.id, &d.table)).collect();
+    let pins = if Guard::PinnedSnapshot.stands() { pins } else { current() };
     hold(ports, &mut datasets, states, &pins).await?;
     let needs = judge(job, &datasets)?;
     let target = widened_target(ports, job, &registry, &datasets).await?;

@@ -1,20 +1,29 @@
 //! The worker, wired to AWS.
 
-use crate::{Ports, Settings};
+use crate::{Engine, Ports, Settings};
 use aws::{DynamoJobs, DynamoRegistry, S3Objects, SqsQueue};
 use domain::ports::{Clock, Random};
 use edge::clock::SystemClock;
 use edge::random::OsRandom;
 use edge::settings::{
-    self, FUNCTION_MEMORY_MB, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES, QUEUE_URL, STATE_BUCKET,
-    TABLE_NAME,
+    self, COLLECT_GRACE_SECONDS, FUNCTION_MEMORY_MB, LEASE_SECONDS, LOG_LEVEL, MAX_ATTEMPTS, PART_TARGET_BYTES,
+    QUEUE_URL, SPLIT_AFTER_SECONDS, STATE_BUCKET, TABLE_NAME,
 };
 use lake::{Glue, Lake};
 use std::error::Error;
 
 /// The environment variables that the function reads.
-pub const SETTINGS: &[&str] =
-    &[LOG_LEVEL, TABLE_NAME, QUEUE_URL, STATE_BUCKET, LEASE_SECONDS, MAX_ATTEMPTS, PART_TARGET_BYTES];
+pub const SETTINGS: &[&str] = &[
+    LOG_LEVEL,
+    TABLE_NAME,
+    QUEUE_URL,
+    STATE_BUCKET,
+    LEASE_SECONDS,
+    MAX_ATTEMPTS,
+    PART_TARGET_BYTES,
+    SPLIT_AFTER_SECONDS,
+    COLLECT_GRACE_SECONDS,
+];
 
 /// Memory that comes with one whole processor; a function with less has less of that too.
 const MEMORY_OF_A_PROCESSOR_MB: u64 = 1_769;
@@ -24,6 +33,7 @@ struct AwsPorts {
     jobs: DynamoJobs,
     lake: Lake<S3Objects>,
     objects: S3Objects,
+    engine: Engine<S3Objects>,
     queue: SqsQueue,
     registry: DynamoRegistry,
     settings: Settings,
@@ -33,6 +43,7 @@ impl Ports for AwsPorts {
     type Jobs = DynamoJobs;
     type Lake = Lake<S3Objects>;
     type Objects = S3Objects;
+    type Engine = Engine<S3Objects>;
     type Queue = SqsQueue;
     type Registry = DynamoRegistry;
 
@@ -44,6 +55,9 @@ impl Ports for AwsPorts {
     }
     fn objects(&self) -> &S3Objects {
         &self.objects
+    }
+    fn engine(&self) -> &Engine<S3Objects> {
+        &self.engine
     }
     fn queue(&self) -> &SqsQueue {
         &self.queue
@@ -77,7 +91,8 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             lease_seconds: from.number(LEASE_SECONDS, 1..=900) as u32,
             max_attempts: from.number(MAX_ATTEMPTS, 1..=100) as u32,
             part_target_bytes: part_bytes(from.number(PART_TARGET_BYTES, 1..=1 << 40), memory_mb),
-            engine: engine::Settings::within(memory_mb << 20),
+            split_after_seconds: from.number(SPLIT_AFTER_SECONDS, 1..=900) as u32,
+            collect_grace_seconds: from.number(COLLECT_GRACE_SECONDS, 1..=604_800) as u32,
         };
         (from.text(TABLE_NAME), from.text(QUEUE_URL), settings)
     })?;
@@ -88,6 +103,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let ports = AwsPorts {
         jobs: clients.jobs(&table),
         lake: Lake::new(Glue::new(region, clients.glue_endpoint(), credentials), objects.clone()),
+        engine: Engine { objects: objects.clone(), settings: engine::Settings::within(memory_mb << 20) },
         objects,
         queue: clients.queue(&queue_url),
         registry: clients.registry(&table),

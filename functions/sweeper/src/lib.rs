@@ -7,14 +7,16 @@ mod wiring;
 
 pub use wiring::{SETTINGS, run};
 
+use domain::id::JobId;
 use domain::instant::Millis;
 use domain::job::{Job, JobError};
 use domain::message::{Message, Task};
 use domain::ports::Clock;
-use domain::ports::jobs::{Due, FindDue, MoveJobs, PartRef, PartState, StoreError, Swap, WorkParts};
+use domain::ports::jobs::{CollectJobs, Due, FindDue, MoveJobs, PartRef, PartState, StoreError, Swap, WorkParts};
 use domain::ports::queue::{QueueError, SendMessages};
 use domain::problem::Code;
 use domain::state::State;
+use domain::tenant::Tenant;
 
 /// Things that one sweep picks up at a time.
 const SWEEP_SIZE: usize = 500;
@@ -22,6 +24,18 @@ const SWEEP_SIZE: usize = 500;
 const MOST_SWEEPS: usize = 20;
 /// Shortest and longest wait before an unclaimed part's message is sent again, in seconds.
 const PART_WAITS: (i64, i64) = (120, 1_800);
+
+/// How long cleaning up may take before it is sent on its way again, in seconds.
+const COLLECT_PATIENCE_SECONDS: i64 = 1_800;
+
+/// What the sweeper is told at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Tries of planning after which a job fails.
+    pub max_attempts: u32,
+    /// How long what an ended job left behind is left alone.
+    pub collect_grace_seconds: u32,
+}
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +46,8 @@ pub struct Swept {
     pub parts: usize,
     /// Jobs that were given up after too many tries.
     pub given_up: usize,
+    /// Ended jobs that are cleaned up after.
+    pub collected: usize,
 }
 
 /// Why a run stopped early; the next one goes on.
@@ -46,9 +62,9 @@ pub enum SweepError {
 }
 
 /// Sweeps until nothing is due. Every step is idempotent: two sweepers at once do no harm.
-pub async fn handle<J, Q, C>(jobs: &J, queue: &Q, clock: &C, max_attempts: u32) -> Result<Swept, SweepError>
+pub async fn handle<J, Q, C>(jobs: &J, queue: &Q, clock: &C, settings: &Settings) -> Result<Swept, SweepError>
 where
-    J: FindDue + WorkParts,
+    J: FindDue + CollectJobs,
     Q: SendMessages,
     C: Clock,
 {
@@ -56,13 +72,12 @@ where
     for _ in 0..MOST_SWEEPS {
         let due = jobs.due(clock.now(), SWEEP_SIZE).await?;
         for thing in &due {
-            match thing {
-                Due::Job(tenant, id) => {
-                    if let Some(record) = jobs.job(tenant, *id).await? {
-                        sweep_job(jobs, queue, clock, max_attempts, record.job, &mut swept).await?;
-                    }
+            match sweep(jobs, queue, clock, settings, thing, &mut swept).await {
+                // It would stand in the way of all that is due after it.
+                Err(SweepError::Store(error @ StoreError::Damaged(_))) => {
+                    tracing::error!(?thing, %error, "what is due cannot be read; somebody must look at it");
                 }
-                Due::Part(part) => sweep_part(jobs, queue, clock, part, &mut swept).await?,
+                done => done?,
             }
         }
         if due.len() < SWEEP_SIZE {
@@ -70,6 +85,44 @@ where
         }
     }
     Ok(swept)
+}
+
+async fn sweep<J: CollectJobs, Q: SendMessages>(
+    jobs: &J,
+    queue: &Q,
+    clock: &impl Clock,
+    settings: &Settings,
+    thing: &Due,
+    swept: &mut Swept,
+) -> Result<(), SweepError> {
+    match thing {
+        Due::Job(tenant, id) => match jobs.job(tenant, *id).await? {
+            Some(record) => sweep_job(jobs, queue, clock, settings.max_attempts, record.job, swept).await,
+            None => Ok(()),
+        },
+        Due::Part(part) => sweep_part(jobs, queue, clock, part, swept).await,
+        Due::Collect(tenant, id) => sweep_collect(jobs, queue, clock, settings, (tenant, *id), swept).await,
+    }
+}
+
+/// What is left of a job that has ended: cleaned up after once it is time.
+async fn sweep_collect<J: CollectJobs, Q: SendMessages>(
+    jobs: &J,
+    queue: &Q,
+    clock: &impl Clock,
+    settings: &Settings,
+    (tenant, id): (&Tenant, JobId),
+    swept: &mut Swept,
+) -> Result<(), SweepError> {
+    let Some(left) = jobs.remains(tenant, id).await? else { return Ok(()) };
+    let (now, ripe) = (clock.now(), left.ripe(settings.collect_grace_seconds));
+    if now < ripe {
+        return Ok(jobs.postpone_collect(tenant, id, left.looks, ripe).await?);
+    }
+    jobs.postpone_collect(tenant, id, left.looks, now.plus_seconds(COLLECT_PATIENCE_SECONDS)).await?;
+    queue.send(&[Message::new(tenant, id, Task::Collect)]).await?;
+    swept.collected += 1;
+    Ok(())
 }
 
 /// A job's next step: its message again, later each time. A job that cannot even be planned is given up.

@@ -2,10 +2,10 @@
 
 use super::*;
 use domain::job::Work;
-use domain::ports::jobs::{CreateJobs, PlanParts, ReadJobs};
+use domain::ports::jobs::{CollectJobs, CreateJobs, PlanParts, ReadJobs};
 use testkit::{ManualClock, MemoryJobs, MemoryQueue, fixtures};
 
-const MAX_ATTEMPTS: u32 = 5;
+const SETTINGS: Settings = Settings { max_attempts: 5, collect_grace_seconds: 3_600 };
 
 struct World {
     jobs: MemoryJobs,
@@ -41,7 +41,7 @@ impl World {
     }
 
     async fn sweep(&self) -> Vec<Task> {
-        handle(&self.jobs, &self.queue, &self.clock, MAX_ATTEMPTS).await.unwrap();
+        handle(&self.jobs, &self.queue, &self.clock, &SETTINGS).await.unwrap();
         self.queue.take().into_iter().map(|message| message.task).collect()
     }
 
@@ -107,9 +107,28 @@ async fn a_part_of_a_cancelled_job_is_not_sent_and_of_an_ended_one_never_looked_
     world.clock.advance_seconds(300);
     assert_eq!(world.sweep().await, [Task::Commit]);
     world.jobs.swap(&ended(&world).await).await.unwrap();
-    world.clock.advance_seconds(3_600);
+    world.clock.advance_seconds(3_000);
     assert_eq!(world.sweep().await, []);
-    assert_eq!(world.jobs.due(world.clock.now(), 10).await.unwrap(), []);
+    let due = world.jobs.due(world.clock.now(), 10).await.unwrap();
+    assert_eq!(due, [], "what it left is not due before its grace period is over");
+}
+
+#[tokio::test]
+async fn what_a_job_left_is_collected_after_the_grace_period_until_nothing_is_left() {
+    let (world, _) = World::with_a_part().await;
+    let record = world.jobs.job(&world.job.tenant, world.job.id).await.unwrap().unwrap();
+    let failing = record.job.fail(Vec::new(), world.clock.now()).unwrap();
+    world.jobs.swap(&failing).await.unwrap();
+    world.jobs.swap(&failing.end_fail(world.clock.now()).unwrap()).await.unwrap();
+    assert_eq!(world.sweep().await, []);
+    world.clock.advance_seconds(3_601);
+    assert_eq!(world.sweep().await, [Task::Collect]);
+    assert_eq!(world.sweep().await, [], "it is given time");
+    world.clock.advance_seconds(1_801);
+    assert_eq!(world.sweep().await, [Task::Collect], "its message was lost");
+    world.jobs.forget(&world.job.tenant, world.job.id, 1).await.unwrap();
+    world.clock.advance_seconds(100_000);
+    assert_eq!(world.sweep().await, []);
 }
 
 async fn ended(world: &World) -> Job {

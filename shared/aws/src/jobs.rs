@@ -1,5 +1,6 @@
 //! The job ports over one DynamoDB table.
 
+mod collecting;
 mod items;
 mod listing;
 mod overdue;

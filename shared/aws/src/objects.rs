@@ -10,7 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
-use domain::ports::objects::{Location, ObjectError, ReadObjects, WriteObjects};
+use domain::ports::objects::{CollectObjects, Location, ObjectError, ReadObjects, WriteObjects};
 use std::error::Error;
 use std::ops::Range;
 
@@ -32,6 +32,16 @@ impl S3Objects {
     async fn get(&self, at: &Location, range: Option<String>) -> Result<GetObjectOutput, ObjectError> {
         let get = self.client.get_object().bucket(&at.bucket).key(&at.key).set_range(range);
         Box::pin(get.send()).await.map_err(|error| fault(at, &error))
+    }
+
+    /// Frees the parts of an upload; well if there is none.
+    async fn abort_upload(&self, at: &Location, id: &str) -> Result<(), ObjectError> {
+        let abort = self.client.abort_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(id);
+        match Box::pin(abort.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(fault(at, &error)),
+        }
     }
 
     /// After a refusal: well if what is there is what was to be written, since then an earlier answer was lost.
@@ -126,6 +136,32 @@ impl WriteObjects for S3Objects {
                 ObjectError::NotFound(_) => Ok(()),
                 other => Err(other),
             },
+        }
+    }
+}
+
+impl CollectObjects for S3Objects {
+    async fn abort_uploads(
+        &self,
+        prefix: &Location,
+        ours: impl Fn(&Location) -> bool + Send + Sync,
+    ) -> Result<(), ObjectError> {
+        let list = self.client.list_multipart_uploads().bucket(&prefix.bucket).prefix(&prefix.key);
+        let (mut after_key, mut after_upload) = (None, None);
+        loop {
+            let page = list.clone().set_key_marker(after_key).set_upload_id_marker(after_upload);
+            let answer = Box::pin(page.send()).await.map_err(|error| fault(prefix, &error))?;
+            for upload in answer.uploads.unwrap_or_default() {
+                let (Some(key), Some(id)) = (upload.key, upload.upload_id) else { continue };
+                let at = Location::new(&prefix.bucket, key);
+                if ours(&at) {
+                    self.abort_upload(&at, &id).await?;
+                }
+            }
+            if answer.is_truncated != Some(true) {
+                return Ok(());
+            }
+            (after_key, after_upload) = (answer.next_key_marker, answer.next_upload_id_marker);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The job's record and its steps: a pure state machine. Every step takes the record as it was read and gives the record
 //! to be written in its place, or says why not; `ports::jobs` swaps one for the other only if nobody else did meanwhile.
 
+mod collect;
 mod steps;
 mod view;
 
+pub use collect::Collect;
 pub use steps::{CancelVerdict, Refused};
 pub use view::render;
 
@@ -50,7 +52,7 @@ pub struct Job {
     pub export_times: (Option<Millis>, Option<Millis>),
     /// When the commit began and when it was seen.
     pub commit_times: (Option<Millis>, Option<Millis>),
-    /// One for each attempt at the commit, the last one's last.
+    /// One for each of the last attempts at the commit, the latest last.
     pub commit_uuids: Vec<String>,
     /// What was exported, once it succeeded.
     pub counts: Option<Counts>,
@@ -126,10 +128,20 @@ pub struct Work {
     pub weight: u64,
 }
 
+impl Job {
+    /// How many shards the job can have: as many as any job, before it is known.
+    pub fn shards(&self) -> u32 {
+        self.work.as_ref().map_or(Work::MOST_SHARDS, |work| work.shards)
+    }
+}
+
 impl Work {
+    /// Most shards that a job can have.
+    pub const MOST_SHARDS: u32 = 64;
+
     /// Shards for a number of parts.
     pub fn shards_for(parts: u32) -> u32 {
-        (parts / 16).clamp(1, 64)
+        (parts / 16).clamp(1, Self::MOST_SHARDS)
     }
 
     /// The shard in which a part lies.

@@ -6,6 +6,7 @@
 pub mod cursor;
 pub mod fields;
 pub mod filter;
+pub mod guard;
 pub mod id;
 pub mod instant;
 pub mod job;

@@ -31,6 +31,8 @@ pub enum Task {
     },
     /// Bring the job to its end: commit it, or finish its cancelling or failing.
     Commit,
+    /// Clean up after a job that has ended.
+    Collect,
 }
 
 impl Message {

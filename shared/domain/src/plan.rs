@@ -1,5 +1,6 @@
 //! What a job reads and writes, settled once: the plan, and the lists of files that its parts bring forth.
 
+mod halves;
 mod parts;
 
 pub use parts::compose_parts;
@@ -297,12 +298,27 @@ impl Counts {
     }
 }
 
+/// The folder of a batch's files, below a plan's `data_prefix`; with a closing slash.
+pub fn batch_folder(batch: &BatchId) -> String {
+    format!("batchId={batch}/")
+}
+
+/// Whether an object's name is one that [`part_file`] gives: other writers of the same folder name their files otherwise.
+pub fn is_part_file(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".parquet") else { return false };
+    let words: Vec<&str> = stem.split('-').collect();
+    let digits = |word: &str, least: usize| word.len() >= least && word.bytes().all(|b| b.is_ascii_digit());
+    let hex = |word: &str| word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(words[..], [part, attempt, owner, n] if digits(part, 5) && digits(attempt, 1) && hex(owner) && digits(n, 3))
+}
+
 /// The name, below a plan's `data_prefix`, of a file that an attempt writes. The batch tells the job; attempt and the start
 /// of the owner's id make it unique, so that no attempt ever writes where another one did. Short, since some stores limit
 /// the length of keys far below S3's 1,024 bytes.
 pub fn part_file(part: u32, attempt: u32, owner: &str, batch: &BatchId, sequence: usize) -> String {
     let owner = owner.get(..8).unwrap_or(owner);
-    format!("batchId={batch}/{part:05}-{attempt}-{owner}-{sequence:03}.parquet")
+    let folder = batch_folder(batch);
+    format!("{folder}{part:05}-{attempt}-{owner}-{sequence:03}.parquet")
 }
 
 #[cfg(test)]
@@ -310,6 +326,17 @@ pub fn part_file(part: u32, attempt: u32, owner: &str, batch: &BatchId, sequence
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_names_of_ours_are_taken_for_ours() {
+        let ours = part_file(7, 2, "0a1b2c3d-0000-4000-8000-000000000000", &BatchId::new(1), 3);
+        assert!(is_part_file(ours.rsplit('/').next().unwrap()));
+        let uuid = "0a1b2c3d-0000-4000-8000-000000000000";
+        for other in [format!("00000-1-{uuid}-00001.parquet"), format!("{uuid}.parquet"), "00007-2-0a1b2c3d-003".into()]
+        {
+            assert!(!is_part_file(&other), "{other}");
+        }
+    }
 
     #[test]
     fn pins_and_sources_of_an_older_release_are_understood() {

@@ -42,13 +42,14 @@ fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
         7 => job.end_cancel(now).ok(),
         8 => job.fail(Vec::new(), now).ok(),
         9 => job.end_fail(now).ok(),
+        10 => job.abandon(Vec::new(), now).ok(),
         _ => job.postpone(now).ok(),
     }
 }
 
 proptest! {
     #[test]
-    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..11, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
+    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..12, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
         let mut job = job();
         let mut cancelled = false;
         for (kind, jitter) in kinds.iter().zip(jitter) {
@@ -61,6 +62,7 @@ proptest! {
             prop_assert_eq!(next.due.is_none(), next.state.is_terminal());
             cancelled |= next.state == State::Cancelling;
             prop_assert!(!(cancelled && next.state.shown() == ShownStatus::Succeeded), "I4");
+            prop_assert!(next.commit_uuids.len() <= 16, "the record stays small");
             prop_assert!(next.commit_uuids.is_empty() || !cancelled, "no commit is tried after a cancel was accepted");
             job = next;
         }

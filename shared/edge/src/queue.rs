@@ -3,6 +3,7 @@
 use crate::telemetry::log_chain;
 use crate::telemetry::metrics::INVOCATION;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::guard::Guard;
 use domain::message::{Message, Task};
 use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -35,7 +36,7 @@ where
 {
     let mut reply = SqsBatchResponse::default();
     for record in event.records {
-        if !take_one(&record, handler).await {
+        if !take_one(&record, handler).await && Guard::FailedMessageIds.stands() {
             // Without an id Lambda takes the whole batch for failed, which is right: it cannot be told apart.
             reply.add_failure(record.message_id.unwrap_or_default());
         }
@@ -58,6 +59,7 @@ where
         Task::Plan => ("plan", None),
         Task::Part { part } => ("part", Some(part)),
         Task::Commit => ("commit", None),
+        Task::Collect => ("collect", None),
     };
     let attempt = record.attributes.get("ApproximateReceiveCount").map(String::as_str);
     let span = tracing::info_span!(

@@ -21,7 +21,7 @@ where
         let span = tracing::info_span!(
             target: INVOCATION, "tick",
             request_id = event.context.request_id,
-            resent_jobs = Empty, resent_parts = Empty, given_up = Empty, failed = Empty,
+            resent_jobs = Empty, resent_parts = Empty, given_up = Empty, collected = Empty, failed = Empty,
         );
         tick(handler).instrument(span).await
     }))

@@ -15,6 +15,10 @@ pub const STATE_BUCKET: &str = "STATE_BUCKET";
 pub const LEASE_SECONDS: &str = "LEASE_SECONDS";
 /// Attempts at a part after which its job fails.
 pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
+/// How long a worker works on a part before it leaves the rest as two halves, in seconds.
+pub const SPLIT_AFTER_SECONDS: &str = "SPLIT_AFTER_SECONDS";
+/// How long what an ended job left behind is left alone, in seconds.
+pub const COLLECT_GRACE_SECONDS: &str = "COLLECT_GRACE_SECONDS";
 /// Input bytes of a part, where the data can be cut.
 pub const PART_TARGET_BYTES: &str = "PART_TARGET_BYTES";
 /// The function's memory in MiB; Lambda says it.

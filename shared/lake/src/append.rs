@@ -8,7 +8,7 @@ use crate::read::{entries, live, manifests};
 use crate::schema::{BATCH_ID, PROFILE_ID, is_by_batch};
 use domain::id::BatchId;
 use domain::plan::{OutputFile, PlannedTarget, TableName};
-use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
+use domain::ports::lake::{Abandoned, AppendOnce, Appended, Commit, LakeError, Named};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use futures::TryStreamExt;
 use iceberg::spec::{
@@ -17,12 +17,14 @@ use iceberg::spec::{
 };
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::{Error, ErrorKind, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use uuid::Uuid;
 
 /// Summary property: the job that made the snapshot.
 const JOB_ID: &str = "export.job-id";
+/// Summary property: the job whose commit this snapshot defeats.
+const ABANDONED_JOB_ID: &str = "export.abandoned-job-id";
 /// Summary property: the job's batches, comma-separated.
 const BATCH_IDS: &str = "export.batch-ids";
 
@@ -37,10 +39,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
     {
         let target = &commit.target;
         let failed = |e| lake_error(&target.table, e);
-        let judged = self.judge(&target.table).await?;
-        if judged.table().metadata().uuid().to_string() != target.table_uuid {
-            return Err(LakeError::OtherTable(target.table.clone()));
-        }
+        let judged = self.judge_target(target).await?;
         if is_committed(&judged, commit).await.map_err(failed)? {
             return Ok(Appended::Visible);
         }
@@ -55,9 +54,49 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
         let summary = [(JOB_ID, commit.job_id.to_string()), (BATCH_IDS, batches.join(","))];
         self.swap_in(&target.table, judged, files, uuid, summary).await
     }
+
+    async fn abandon(&self, commit: &Commit) -> std::result::Result<Abandoned, LakeError> {
+        let target = &commit.target;
+        let failed = |e| lake_error(&target.table, e);
+        let judged = self.judge_target(target).await?;
+        if is_committed(&judged, commit).await.map_err(failed)? {
+            return Ok(Abandoned::Visible);
+        }
+        let job_id = commit.job_id.to_string();
+        if is_named(&judged, ABANDONED_JOB_ID, &job_id) {
+            return Ok(Abandoned::Never);
+        }
+        let uuid = Uuid::parse_str(&commit.commit_uuid).map_err(|e| failed(e.into()))?;
+        match self.swap_in(&target.table, judged, Vec::new(), uuid, [(ABANDONED_JOB_ID, job_id)]).await? {
+            Appended::Visible => Ok(Abandoned::Never),
+            Appended::Withdrawn | Appended::Conflict => Ok(Abandoned::Conflict),
+        }
+    }
+
+    async fn named(&self, commit: &Commit) -> std::result::Result<Named, LakeError> {
+        let judged = self.judge_target(&commit.target).await?;
+        let failed = |e| lake_error(&commit.target.table, e);
+        let mut files = BTreeSet::new();
+        each_live_file(&judged, &commit.batches, |location| {
+            files.insert(location.to_owned());
+        })
+        .await
+        .map_err(failed)?;
+        let committed = is_named(&judged, JOB_ID, &commit.job_id.to_string()) || !files.is_empty();
+        Ok(Named { committed, files })
+    }
 }
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
+    /// The table that a job was planned for, as it stands.
+    async fn judge_target(&self, target: &PlannedTarget) -> std::result::Result<Judged, LakeError> {
+        let judged = self.judge(&target.table).await?;
+        if judged.table().metadata().uuid().to_string() != target.table_uuid {
+            return Err(LakeError::OtherTable(target.table.clone()));
+        }
+        Ok(judged)
+    }
+
     /// Appends one snapshot to the judged table and swaps by the version that was judged.
     async fn swap_in<const N: usize>(
         &self,
@@ -99,31 +138,35 @@ async fn is_committed(judged: &Judged, commit: &Commit) -> Result<bool> {
     if is_named(judged, JOB_ID, &commit.job_id.to_string()) {
         return Ok(true);
     }
+    let mut found = false;
+    each_live_file(judged, &commit.batches, |_| found = true).await?;
+    Ok(found)
+}
+
+/// Shows every live data file that lies in the partition of one of these batches.
+async fn each_live_file(judged: &Judged, batches: &[BatchId], mut show: impl FnMut(&str)) -> Result<()> {
     let metadata = judged.table().metadata();
     let batch_id = metadata.current_schema().as_struct().field_by_name(BATCH_ID);
-    let (Some(snapshot), Some(batch_id)) = (metadata.current_snapshot(), batch_id) else { return Ok(false) };
+    let (Some(snapshot), Some(batch_id)) = (metadata.current_snapshot(), batch_id) else { return Ok(()) };
     let position = |file: &ManifestFile| {
         let spec = metadata.partition_spec_by_id(file.partition_spec_id)?;
         spec.fields().iter().position(|f| f.source_id == batch_id.id && f.transform == Transform::Identity)
     };
     let mut candidates = manifests(judged.table(), snapshot).await?;
-    candidates.retain(|m| {
-        m.content == ManifestContentType::Data && position(m).is_some_and(|at| may_hold(m, at, &commit.batches))
-    });
+    candidates
+        .retain(|m| m.content == ManifestContentType::Data && position(m).is_some_and(|at| may_hold(m, at, batches)));
     let mut read = entries(judged.table(), candidates);
     while let Some((file, manifest)) = read.try_next().await? {
         let Some(at) = position(&file) else { continue };
         let of_job = |partition: &Struct| match partition.fields().get(at) {
             Some(Some(Literal::Primitive(PrimitiveLiteral::String(batch)))) => {
-                commit.batches.iter().any(|b| b.as_str() == batch)
+                batches.iter().any(|b| b.as_str() == batch)
             }
             _ => false,
         };
-        if live(&manifest).any(|e| of_job(e.data_file().partition())) {
-            return Ok(true);
-        }
+        live(&manifest).map(|e| e.data_file()).filter(|f| of_job(f.partition())).for_each(|f| show(f.file_path()));
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Whether a manifest's bounds leave room for a file of these batches.

@@ -5,33 +5,62 @@ use domain::instant::Millis;
 use domain::ports::{Clock, Random};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 /// A clock that stands still until it is moved. Clones show the same time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock {
+    now: Arc<AtomicI64>,
+    /// How far this clone goes wrong, in milliseconds.
+    wrong_by: i64,
+    sleepers: Arc<Mutex<Vec<Waker>>>,
+}
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn at(now: Millis) -> Self {
-        Self(Arc::new(AtomicI64::new(now.0)))
+        Self { now: Arc::new(AtomicI64::new(now.0)), wrong_by: 0, sleepers: Arc::default() }
+    }
+
+    /// The same clock as a machine sees it that is so many seconds ahead.
+    pub fn ahead(&self, seconds: i64) -> Self {
+        Self { wrong_by: seconds * 1_000, ..self.clone() }
     }
 
     /// Puts the clock to `now`, which may lie in the past: clocks of two machines do that.
     pub fn set(&self, now: Millis) {
-        self.0.store(now.0, Ordering::SeqCst);
+        self.now.store(now.0, Ordering::SeqCst);
+        self.wake();
     }
 
     /// Moves the clock on.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        self.now.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        lock(&self.sleepers).drain(..).for_each(Waker::wake);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+        Millis(self.now.load(Ordering::SeqCst) + self.wrong_by)
+    }
+
+    async fn sleep_until(&self, until: Millis) {
+        poll_fn(|context| {
+            if self.now() >= until {
+                return Poll::Ready(());
+            }
+            lock(&self.sleepers).push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -65,6 +94,19 @@ mod tests {
         assert_eq!(other.now(), Millis(3_000));
         other.set(Millis(5));
         assert_eq!(clock.now(), Millis(5));
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_its_clock_says_so() {
+        let clock = ManualClock::at(Millis(1_000));
+        let ahead = clock.ahead(2);
+        ahead.sleep_until(Millis(3_000)).await;
+        let sleeper = clock.clone();
+        let sleeper = tokio::spawn(async move { sleeper.sleep_until(Millis(3_000)).await });
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.advance_seconds(2);
+        sleeper.await.expect("it wakes");
     }
 
     #[test]

@@ -6,13 +6,15 @@ pub mod conformance;
 mod faults;
 pub mod fixtures;
 mod jobs;
+mod lake;
 mod objects;
 mod queue;
 mod registry;
 
 pub use clock::{ManualClock, SeededRandom};
-pub use faults::Fault;
-pub use jobs::MemoryJobs;
+pub use faults::{Fault, Weather};
+pub use jobs::{MemoryJobs, PartItem, Tables};
+pub use lake::{MemoryLake, MemoryTable, Snapshot};
 pub use objects::{MemoryObjects, MemoryUpload};
 pub use queue::MemoryQueue;
 pub use registry::MemoryRegistry;

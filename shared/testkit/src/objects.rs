@@ -1,9 +1,10 @@
 //! The object store's twin.
 
-use crate::Fault;
 use crate::faults::{Faults, lock};
+use crate::{Fault, Weather};
 use bytes::Bytes;
-use domain::ports::objects::{Location, ObjectError, ReadObjects, UploadObject, WriteObjects};
+use domain::guard::Guard;
+use domain::ports::objects::{CollectObjects, Location, ObjectError, ReadObjects, UploadObject, WriteObjects};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -18,10 +19,22 @@ pub struct MemoryObjects {
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<Location, Bytes>,
-    open_uploads: usize,
+    /// Keys of uploads under way, each by its number.
+    uploads: BTreeMap<u64, Location>,
+    begun: u64,
 }
 
 impl MemoryObjects {
+    /// A store whose calls go through that weather.
+    pub fn under(weather: Arc<dyn Weather>) -> Self {
+        Self { faults: Faults::under(weather), ..Self::default() }
+    }
+
+    /// Looks at all objects.
+    pub fn inspect<T>(&self, look: impl FnOnce(&BTreeMap<Location, Bytes>) -> T) -> T {
+        look(&lock(&self.state).objects)
+    }
+
     /// The next call of that port method (`"create"`, `"complete"` …) fails as unavailable, before or after its effect.
     pub fn fail_next(&self, call: &str, fault: Fault) {
         self.faults.order(call, fault);
@@ -29,11 +42,15 @@ impl MemoryObjects {
 
     /// Uploads that were begun and neither completed nor aborted: what a bucket would keep charging for.
     pub fn open_uploads(&self) -> usize {
-        lock(&self.state).open_uploads
+        lock(&self.state).uploads.len()
     }
 
-    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut State) -> Result<T, ObjectError>) -> Result<T, ObjectError> {
-        self.faults.around(name, ObjectError::Unavailable, || effect(&mut lock(&self.state)))
+    async fn call<T>(
+        &self,
+        name: &str,
+        effect: impl FnOnce(&mut State) -> Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        self.faults.around(name, ObjectError::Unavailable, || effect(&mut lock(&self.state))).await
     }
 }
 
@@ -44,9 +61,9 @@ impl State {
 
     fn create(&mut self, at: &Location, body: Bytes) -> Result<(), ObjectError> {
         match self.objects.get(at) {
-            Some(there) if *there != body => Err(ObjectError::Occupied(at.clone())),
-            Some(_) => Ok(()),
-            None => {
+            Some(there) if *there != body && Guard::CreateIfAbsent.stands() => Err(ObjectError::Occupied(at.clone())),
+            Some(there) if *there == body => Ok(()),
+            _ => {
                 self.objects.insert(at.clone(), body);
                 Ok(())
             }
@@ -56,7 +73,7 @@ impl State {
 
 impl ReadObjects for MemoryObjects {
     async fn size(&self, at: &Location) -> Result<u64, ObjectError> {
-        self.call("size", |s| Ok(s.get(at)?.len() as u64))
+        self.call("size", |s| Ok(s.get(at)?.len() as u64)).await
     }
 
     async fn read_range(&self, at: &Location, range: Range<u64>) -> Result<Bytes, ObjectError> {
@@ -70,10 +87,11 @@ impl ReadObjects for MemoryObjects {
             }
             Ok(body.slice(range.start as usize..range.end as usize))
         })
+        .await
     }
 
     async fn read(&self, at: &Location) -> Result<Bytes, ObjectError> {
-        self.call("read", |s| s.get(at))
+        self.call("read", |s| s.get(at)).await
     }
 
     async fn list(&self, prefix: &Location) -> Result<Vec<(Location, u64)>, ObjectError> {
@@ -82,6 +100,7 @@ impl ReadObjects for MemoryObjects {
             let found = s.objects.range(prefix..).take_while(|(at, _)| below(at));
             Ok(found.map(|(at, body)| (at.clone(), body.len() as u64)).collect())
         })
+        .await
     }
 }
 
@@ -89,14 +108,16 @@ impl WriteObjects for MemoryObjects {
     type Upload = MemoryUpload;
 
     async fn create(&self, at: &Location, body: Bytes) -> Result<(), ObjectError> {
-        self.call("create", |s| s.create(at, body))
+        self.call("create", |s| s.create(at, body)).await
     }
 
     async fn begin(&self, at: &Location) -> Result<MemoryUpload, ObjectError> {
         self.call("begin", |s| {
-            s.open_uploads += 1;
-            Ok(MemoryUpload { store: self.clone(), at: at.clone(), written: Vec::new() })
+            s.begun += 1;
+            s.uploads.insert(s.begun, at.clone());
+            Ok(MemoryUpload { store: self.clone(), number: s.begun, at: at.clone(), written: Vec::new() })
         })
+        .await
     }
 
     async fn delete(&self, at: &Location) -> Result<(), ObjectError> {
@@ -104,6 +125,22 @@ impl WriteObjects for MemoryObjects {
             s.objects.remove(at);
             Ok(())
         })
+        .await
+    }
+}
+
+impl CollectObjects for MemoryObjects {
+    async fn abort_uploads(
+        &self,
+        prefix: &Location,
+        ours: impl Fn(&Location) -> bool + Send + Sync,
+    ) -> Result<(), ObjectError> {
+        let below = |at: &Location| at.bucket == prefix.bucket && at.key.starts_with(&prefix.key);
+        let abort = |s: &mut State| {
+            s.uploads.retain(|_, at| !(below(at) && ours(at)));
+            Ok(())
+        };
+        self.call("abort_uploads", abort).await
     }
 }
 
@@ -111,6 +148,7 @@ impl WriteObjects for MemoryObjects {
 #[derive(Debug)]
 pub struct MemoryUpload {
     store: MemoryObjects,
+    number: u64,
     at: Location,
     written: Vec<u8>,
 }
@@ -118,24 +156,30 @@ pub struct MemoryUpload {
 impl UploadObject for MemoryUpload {
     async fn write(&mut self, piece: Bytes) -> Result<(), ObjectError> {
         let written = &mut self.written;
-        self.store.call("write", |_| {
-            written.extend_from_slice(&piece);
-            Ok(())
-        })
+        self.store
+            .call("write", |_| {
+                written.extend_from_slice(&piece);
+                Ok(())
+            })
+            .await
     }
 
     async fn complete(self) -> Result<(), ObjectError> {
-        self.store.call("complete", |s| {
-            s.open_uploads -= 1;
-            s.create(&self.at, self.written.into())
-        })
+        let Self { store, number, at, written } = self;
+        let complete = |s: &mut State| match s.uploads.remove(&number) {
+            Some(_) => s.create(&at, written.into()),
+            None => Err(ObjectError::Unavailable(format!("the upload to {at} is gone"))),
+        };
+        store.call("complete", complete).await
     }
 
     async fn abort(self) -> Result<(), ObjectError> {
-        self.store.call("abort", |s| {
-            s.open_uploads -= 1;
+        let Self { store, number, .. } = self;
+        let abort = |s: &mut State| {
+            s.uploads.remove(&number);
             Ok(())
-        })
+        };
+        store.call("abort", abort).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The work queue's twin.
 
-use crate::Fault;
 use crate::faults::{Faults, lock};
+use crate::{Fault, Weather};
 use domain::message::Message;
 use domain::ports::queue::{QueueError, SendMessages};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,11 @@ pub struct MemoryQueue {
 }
 
 impl MemoryQueue {
+    /// A queue whose calls go through that weather.
+    pub fn under(weather: Arc<dyn Weather>) -> Self {
+        Self { faults: Faults::under(weather), ..Self::default() }
+    }
+
     /// The next call of that port method (`"send"`) fails as unavailable, before or after its effect.
     pub fn fail_next(&self, call: &str, fault: Fault) {
         self.faults.order(call, fault);
@@ -27,10 +32,11 @@ impl MemoryQueue {
 
 impl SendMessages for MemoryQueue {
     async fn send(&self, messages: &[Message]) -> Result<(), QueueError> {
-        self.faults.around("send", QueueError, || {
+        let send = || {
             lock(&self.messages).extend_from_slice(messages);
             Ok(())
-        })
+        };
+        self.faults.around("send", QueueError, send).await
     }
 }
 

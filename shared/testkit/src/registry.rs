@@ -1,7 +1,7 @@
 //! The registry's twin.
 
-use crate::Fault;
 use crate::faults::{Faults, lock};
+use crate::{Fault, Weather};
 use domain::ports::jobs::StoreError;
 use domain::ports::registry::{Entry, ReadClients, ReadRegistry, WriteRegistry};
 use domain::registry::{Client, Registry};
@@ -30,25 +30,36 @@ impl MemoryRegistry {
         made
     }
 
+    /// The same registry, in which another sandbox has all this registered.
+    pub fn and(self, tenant: &Tenant, registry: Registry) -> Self {
+        lock(&self.state).tenants.insert(tenant.clone(), registry);
+        self
+    }
+
+    /// The same registry, its calls through that weather.
+    pub fn under(self, weather: Arc<dyn Weather>) -> Self {
+        Self { faults: Faults::under(weather), ..self }
+    }
+
     /// The next call of that port method (`"registry"`, `"client"` …) fails as unavailable, before or after its effect.
     pub fn fail_next(&self, call: &str, fault: Fault) {
         self.faults.order(call, fault);
     }
 
-    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
-        self.faults.around(name, StoreError::Unavailable, || Ok(effect(&mut lock(&self.state))))
+    async fn call<T>(&self, name: &str, effect: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
+        self.faults.around(name, StoreError::Unavailable, || Ok(effect(&mut lock(&self.state)))).await
     }
 }
 
 impl ReadClients for MemoryRegistry {
     async fn client(&self, api_key: &str) -> Result<Option<Client>, StoreError> {
-        self.call("client", |s| s.clients.get(api_key).cloned())
+        self.call("client", |s| s.clients.get(api_key).cloned()).await
     }
 }
 
 impl ReadRegistry for MemoryRegistry {
     async fn registry(&self, tenant: &Tenant) -> Result<Registry, StoreError> {
-        self.call("registry", |s| s.tenants.get(tenant).cloned().unwrap_or_default())
+        self.call("registry", |s| s.tenants.get(tenant).cloned().unwrap_or_default()).await
     }
 }
 
@@ -57,6 +68,7 @@ impl WriteRegistry for MemoryRegistry {
         self.call("put_client", |s| {
             s.clients.insert(client.api_key.clone(), client.clone());
         })
+        .await
     }
 
     async fn put_entry(&self, tenant: &Tenant, entry: &Entry) -> Result<(), StoreError> {
@@ -71,6 +83,7 @@ impl WriteRegistry for MemoryRegistry {
                 Entry::StrictNamespaces(new) => registry.strict_namespaces = new,
             }
         })
+        .await
     }
 }
 

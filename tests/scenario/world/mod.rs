@@ -19,7 +19,7 @@ use domain::registry::Registry;
 use domain::tenant::Tenant;
 use edge::http::{Headers, Request};
 use edge::verdict::Caller;
-use export_worker::{Halt, Settings};
+use export_worker::{Engine, Halt, Settings};
 use lake::Lake;
 use lake::twin::MemoryGlue;
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub struct World {
     clock: ManualClock,
     random: SeededRandom,
     objects: MemoryObjects,
+    engine: Engine<MemoryObjects>,
     lake: TestLake,
     settings: Settings,
     tenant: Tenant,
@@ -69,6 +70,7 @@ impl World {
             queue: MemoryQueue::default(),
             clock: ManualClock::at(fixtures::NOW),
             random: SeededRandom::new(1),
+            engine: Engine { objects: objects.clone(), settings: engine_settings(store) },
             objects,
             lake,
             settings: Settings {
@@ -76,7 +78,8 @@ impl World {
                 lease_seconds: 60,
                 max_attempts: 3,
                 part_target_bytes: store.part_bytes.unwrap_or(1 << 30),
-                engine: engine_settings(store),
+                split_after_seconds: 120,
+                collect_grace_seconds: 3_600,
             },
             tenant,
         }

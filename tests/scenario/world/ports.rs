@@ -2,13 +2,14 @@
 
 use super::{TestLake, World};
 use domain::ports::{Clock, Random};
-use export_worker::{Ports, Settings};
+use export_worker::{Engine, Ports, Settings};
 use testkit::{MemoryJobs, MemoryObjects, MemoryQueue, MemoryRegistry};
 
 impl Ports for World {
     type Jobs = MemoryJobs;
     type Lake = TestLake;
     type Objects = MemoryObjects;
+    type Engine = Engine<MemoryObjects>;
     type Queue = MemoryQueue;
     type Registry = MemoryRegistry;
 
@@ -20,6 +21,9 @@ impl Ports for World {
     }
     fn objects(&self) -> &MemoryObjects {
         &self.objects
+    }
+    fn engine(&self) -> &Engine<MemoryObjects> {
+        &self.engine
     }
     fn queue(&self) -> &MemoryQueue {
         &self.queue

@@ -63,7 +63,7 @@ impl S3 {
 }
 
 fn files(folder: &Path) -> Result<Files, StartError> {
-    s3s_fs::FileSystem::new(folder).map(Files).map_err(|error| StartError::Folder {
+    s3s_fs::FileSystem::new(folder).map(|objects| Files::new(objects, folder)).map_err(|error| StartError::Folder {
         path: folder.to_owned(),
         source: std::io::Error::other(format!("{error:?}")),
     })

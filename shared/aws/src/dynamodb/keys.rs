@@ -12,6 +12,8 @@ pub(crate) const DUE_PARTITIONS: u64 = 8;
 pub(crate) const JOB: &str = "JOB#";
 /// What a part's sort key begins with.
 pub(crate) const PART: &str = "PART#";
+/// What a tenant's partition of what is to be collected ends with.
+const COLLECT: &str = "COLLECT";
 
 /// An item's primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Key {
     }
 
     pub(crate) fn collect(tenant: &Tenant, id: JobId) -> Self {
-        Self::new(format!("{tenant}#COLLECT"), id.padded())
+        Self::new(format!("{tenant}#{COLLECT}"), id.padded())
     }
 
     pub(crate) fn shard(tenant: &Tenant, job: JobId, shard: u32) -> Self {
@@ -81,6 +83,9 @@ impl Key {
         let (job, shard, rest) = (names.next(), names.next(), names.next());
         if let (None, Some(id)) = (job, self.sk.strip_prefix(JOB)) {
             return Some(Due::Job(tenant, padded_id(id)?));
+        }
+        if let (Some(COLLECT), None) = (job, shard) {
+            return Some(Due::Collect(tenant, padded_id(&self.sk)?));
         }
         let part = self.sk.strip_prefix(PART)?.parse().ok()?;
         let at = PartRef { tenant, job: JobId::parse(job?)?, shard: shard?.parse().ok()?, part };
@@ -137,11 +142,11 @@ mod tests {
     fn a_due_key_leads_back_to_its_thing() {
         let (tenant, id) = (fixtures::tenant(), JobId::parse("42").unwrap());
         assert_eq!(Key::job(&tenant, id).due(), Some(Due::Job(tenant.clone(), id)));
+        assert_eq!(Key::collect(&tenant, id).due(), Some(Due::Collect(tenant.clone(), id)));
         for at in [part(0, 0), part(63, 999_999), part(1, 1_234_567)] {
             assert_eq!(Key::part(&at).due(), Some(Due::Part(at)));
         }
-        let strange =
-            [Key::shard(&tenant, id, 0), Key::collect(&tenant, id), Key::client("k"), Key::idempotency(&tenant, "k")];
+        let strange = [Key::shard(&tenant, id, 0), Key::client("k"), Key::idempotency(&tenant, "k")];
         for key in strange {
             assert_eq!(key.due(), None, "{key:?}");
         }

@@ -3,7 +3,7 @@
 use crate::dynamodb::{Change, Item, Key, from_doc, keys, n, number, opt_text, s, text, to_doc};
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{Job, JobRecord, Progress};
+use domain::job::{Collect, Job, JobRecord, Progress};
 use domain::plan::Counts;
 use domain::ports::jobs::{Gate, IdempotencyKey, Part, PartRef, PartState, Shard, StoreError};
 use domain::state::{ShownStatus, State};
@@ -11,8 +11,6 @@ use domain::tenant::Tenant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long an ended job's objects are left alone, in seconds: longer than any worker that may still be writing lives.
-const COLLECT_GRACE_SECONDS: i64 = 3_600;
 /// What the attributes begin with that count a shard's profiles by namespace.
 const NAMESPACE: &str = "ns#";
 
@@ -91,12 +89,23 @@ pub(super) fn record(item: &Item) -> Result<JobRecord, StoreError> {
     Ok(JobRecord { job: from_doc(item)?, progress })
 }
 
-/// What remains of a job for cleaning up after it; outlives its record.
+/// What is left of a job that has just ended; outlives its record.
 pub(super) fn collect(job: &Job) -> Item {
-    let mut item = Key::collect(&job.tenant, job.id).item();
-    item.insert("doc".into(), to_doc(job));
-    item.insert("collectAt".into(), n(job.update_time.plus_seconds(COLLECT_GRACE_SECONDS).0));
+    let key = Key::collect(&job.tenant, job.id);
+    let mut item = key.item();
+    let attributes = [
+        ("doc", to_doc(job)),
+        ("looks", n(0)),
+        ("duePartition", s(key.due_partition())),
+        ("nextActionAt", n(job.update_time.0)),
+    ];
+    item.extend(attributes.map(|(name, value)| (name.to_owned(), value)));
     item
+}
+
+/// Reads what is left of a job.
+pub(super) fn read_collect(item: &Item) -> Result<Collect, StoreError> {
+    Ok(Collect { job: from_doc(item)?, looks: number(item, "looks")? })
 }
 
 /// A client's idempotency key and the job that it made. `expiresAt`, in seconds, only lets DynamoDB clean up: whether the
@@ -249,6 +258,14 @@ mod tests {
         item.insert("ns#a#b".into(), n(5));
         let read = read_shard(&item).unwrap();
         assert_eq!((read.gate, read.total, read.counts.by_namespace), (Gate::Open, 16, [("a#b".into(), 5)].into()));
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_is_due_at_once_and_leads_back_to_it() {
+        let sample = fixtures::job(&fixtures::tenant(), 1);
+        let item = collect(&sample);
+        assert_eq!(read_collect(&item).unwrap(), Collect { job: sample.clone(), looks: 0 });
+        assert_eq!(item["nextActionAt"], n(sample.update_time.0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use domain::id::JobId;
 use domain::instant::Millis;
 use domain::job::{Job, Work};
 use domain::ports::jobs::{
-    Claim, EndJobs, Gate, Part, PartDone, PartRef, PartState, PlanParts, Shard, StoreError, Swap, WorkParts,
+    Claim, EndJobs, Gate, Part, PartDone, PartRef, PartSplit, PartState, PlanParts, Shard, StoreError, Swap, WorkParts,
 };
 use domain::state::State;
 use domain::tenant::Tenant;
@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 /// Most changes of one transaction.
 const TRANSACTION: usize = 100;
 /// Calls under way at once, where there are many to make.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// The guard of every write under a claim.
 const HELD: &str = "#state = :pending AND #attempt = :attempt AND #owner = :owner";
@@ -128,17 +128,32 @@ impl WorkParts for DynamoJobs {
                 tracing::Span::current().record("rows", done.counts.rows).record("bytes", done.counts.bytes);
                 Ok(Swap::Done)
             }
-            Outcome::Refused(told) => match told.into_iter().next().flatten() {
-                Some(old) if !old.is_empty() => {
-                    let old = items::read_part(&old)?;
-                    // An earlier write of the very same: its answer was lost.
-                    let same = old.state == PartState::Done
-                        && (old.attempt, old.owner.as_ref(), old.output.as_ref())
-                            == (done.attempt, Some(&done.owner), Some(&done.output));
-                    Ok(if same { Swap::Done } else { Swap::Moved })
-                }
-                _ => Ok(Swap::Moved),
-            },
+            Outcome::Refused(told) => was_mine(told, |old| {
+                let mine = old.is_held(&done.owner, done.attempt);
+                old.state == PartState::Done && mine && old.output.as_ref() == Some(&done.output)
+            }),
+        }
+    }
+
+    async fn split(&self, part: &PartRef, split: &PartSplit) -> Result<Swap, StoreError> {
+        let set = "SET #state = :split REMOVE #duePartition, #nextActionAt";
+        let end = held(Change::update(Key::part(part), set), &split.owner, split.attempt)
+            .with("split", items::word(&PartState::Split))
+            .telling();
+        let shard = Change::update(Key::shard(&part.tenant, part.job, part.shard), "ADD #total :one")
+            .only_if("#gate = :open")
+            .with("one", n(1))
+            .with("open", items::word(&Gate::Open));
+        let half = |(number, weight)| {
+            let at = PartRef { part: number, ..part.clone() };
+            Change::put(items::part(&at, weight, split.due)).only_if_new()
+        };
+        let [first, second] = split.halves.map(half);
+        match self.table.write(vec![end, shard, first, second]).await? {
+            Outcome::Written => Ok(Swap::Done),
+            Outcome::Refused(told) => {
+                was_mine(told, |old| old.state == PartState::Split && old.is_held(&split.owner, split.attempt))
+            }
         }
     }
 
@@ -157,6 +172,15 @@ impl WorkParts for DynamoJobs {
         };
         let change = change.only_if("#state = :pending").with("pending", items::word(&PartState::Pending));
         self.swap_if(vec![change]).await.map(drop)
+    }
+}
+
+/// After a refusal that tells the part first: whether it stands as an earlier write of the very same left it, whose answer
+/// was lost.
+fn was_mine(told: Vec<Option<Item>>, mine: impl Fn(&Part) -> bool) -> Result<Swap, StoreError> {
+    match told.into_iter().next().flatten() {
+        Some(old) if !old.is_empty() && mine(&items::read_part(&old)?) => Ok(Swap::Done),
+        _ => Ok(Swap::Moved),
     }
 }
 

@@ -156,12 +156,7 @@ impl Multipart {
     /// Frees the parts; none is on its way any more when they are freed.
     async fn abort(mut self, objects: &S3Objects, at: &Location) -> Result<(), ObjectError> {
         self.sending.shutdown().await;
-        let abort = objects.client.abort_multipart_upload().bucket(&at.bucket).key(&at.key).upload_id(self.id);
-        match Box::pin(abort.send()).await {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(fault(at, &error)),
-        }
+        objects.abort_upload(at, &self.id).await
     }
 }
 

@@ -1,6 +1,7 @@
-//! The steps of the protocol on the job's record: P1, P3, F1–F3, X1, X3, E1.
+//! The steps of the protocol on the job's record: P1, P3, F1–F4, X1, X3, E1.
 
 use super::{Job, JobError, Work};
+use crate::guard::Guard;
 use crate::id::JobId;
 use crate::instant::Millis;
 use crate::plan::{Counts, Pin};
@@ -11,6 +12,8 @@ use crate::tenant::Tenant;
 const PATIENCE_SECONDS: i64 = 60;
 /// Longest wait of the sweeper between two tries of one step, in seconds.
 const LONGEST_WAIT_SECONDS: i64 = 1_800;
+/// Attempts at the commit that the record remembers, so that it stays small however often the table moves.
+const COMMITS_REMEMBERED: usize = 16;
 
 /// The step does not apply to the record as it stands: somebody was faster, or the job went another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,21 +96,32 @@ impl Job {
         self.only_from(State::Committing)?;
         let mut next = self.next(State::Committing, now);
         next.commit_uuids.push(commit_uuid);
+        let forgotten = next.commit_uuids.len().saturating_sub(COMMITS_REMEMBERED);
+        next.commit_uuids.drain(..forgotten);
         Ok(next)
     }
 
-    /// F3: COMMITTING → SUCCEEDED, after the job's snapshot was seen in the table.
+    /// F3: COMMITTING, or ABORTING where the commit had gone through after all → SUCCEEDED, after the job's snapshot was
+    /// seen in the table.
     pub fn succeed(&self, counts: Counts, now: Millis) -> Result<Self, Refused> {
-        self.only_from(State::Committing)?;
+        self.only_past_the_commit_point()?;
         let mut next = self.next(State::Succeeded, now);
         next.commit_times.1 = Some(now);
         next.counts = Some(counts);
+        next.errors = Vec::new();
         Ok(next)
     }
 
-    /// COMMITTING → FAILED, only where the table itself is gone, so that nothing can become visible in it any more.
-    pub fn fail_commit(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
+    /// F4: COMMITTING → ABORTING, where the commit was refused for good.
+    pub fn abandon(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
         self.only_from(State::Committing)?;
+        Ok(Self { errors, ..self.next(State::Aborting, now) })
+    }
+
+    /// F4: COMMITTING or ABORTING → FAILED. The caller knows that nothing can become visible any more: the table is gone, or
+    /// every committer that still sleeps has been defeated.
+    pub fn fail_commit(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
+        self.only_past_the_commit_point()?;
         Ok(Self { errors, ..self.next(State::Failed, now) })
     }
 
@@ -116,6 +130,9 @@ impl Job {
         match self.state {
             State::New | State::Processing => CancelVerdict::Cancel(Box::new(self.next(State::Cancelling, now))),
             State::Cancelling => CancelVerdict::Already,
+            State::Committing if !Guard::CancelInTime.stands() => {
+                CancelVerdict::Cancel(Box::new(Self { state: State::Cancelling, ..self.next(State::Committing, now) }))
+            }
             State::Committing | State::Aborting | State::Failing => CancelVerdict::TooLate,
             State::Succeeded | State::Failed | State::Cancelled => CancelVerdict::Delete,
         }
@@ -157,6 +174,13 @@ impl Job {
 
     fn only_from(&self, state: State) -> Result<(), Refused> {
         if self.state == state { Ok(()) } else { Err(Refused(self.state)) }
+    }
+
+    fn only_past_the_commit_point(&self) -> Result<(), Refused> {
+        match self.state {
+            State::Committing | State::Aborting => Ok(()),
+            _ => Err(Refused(self.state)),
+        }
     }
 
     /// The record after a step. Time never runs backwards in it, whatever the clocks of two machines say.

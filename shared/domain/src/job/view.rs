@@ -100,6 +100,8 @@ fn progress(record: &JobRecord) -> Value {
         _ => (u128::from(progress.weight_done) * 100 / u128::from(weight)).min(99) as u64,
     };
     let totals = job.counts.as_ref().map_or((progress.rows, progress.bytes), |c| (c.rows, c.bytes));
+    // A part that was halved counts as two once both are done.
+    let parts = parts.max(progress.parts_done);
     let parts_done = if job.state == State::Succeeded { parts } else { progress.parts_done };
     json!({ "percent": done, "partsTotal": parts, "partsDone": parts_done, "rows": totals.0, "bytes": totals.1 })
 }

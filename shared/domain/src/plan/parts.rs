@@ -51,15 +51,13 @@ pub fn compose_parts(tables: Vec<TableFiles>, needs: MergeNeeds, target_bytes: u
 fn sliced(part: PlannedPart, buckets: u32) -> Vec<PlannedPart> {
     let rows: u64 = part.files.iter().map(|f| f.rows).sum();
     let modulus = rows.div_ceil(MAX_MERGED_ROWS).next_power_of_two().min(1 << 16) as u32;
-    if modulus <= 1 {
-        return vec![part];
-    }
-    let slice = |remainder| Slice { buckets, modulus, remainder };
-    (0..modulus).map(|n| PlannedPart { slice: Some(slice(n)), ..part.clone() }).collect()
+    // Also where one slice is the whole: so a part that takes too long can be halved (W5).
+    let slice = |remainder| Slice { buckets, modulus: modulus.max(1), remainder };
+    (0..modulus.max(1)).map(|n| PlannedPart { slice: Some(slice(n)), ..part.clone() }).collect()
 }
 
 /// A part of these files, with the delete files that they name.
-fn part_of(mut files: Vec<DataFile>, deletes: &[DeleteFile]) -> PlannedPart {
+pub(super) fn part_of(mut files: Vec<DataFile>, deletes: &[DeleteFile]) -> PlannedPart {
     let mut known = BTreeMap::new();
     let mut own = Vec::new();
     for at in files.iter_mut().flat_map(|f| &mut f.deletes) {
@@ -213,11 +211,11 @@ mod tests {
         let big = DataFile { bucket: Some(1), bytes: 900, rows: 2 * MAX_MERGED_ROWS + 1, ..data_file("a") };
         let small = DataFile { bucket: Some(0), bytes: 900, rows: MAX_MERGED_ROWS, ..data_file("b") };
         let parts = compose_parts(vec![table(vec![big, small])], MergeNeeds::Buckets(16), 1);
-        assert_eq!(parts.iter().map(|p| p.slice.is_some()).collect::<Vec<_>>(), [false, true, true, true, true]);
+        assert_eq!(parts.iter().filter_map(|p| p.slice).map(|s| s.modulus).collect::<Vec<_>>(), [1, 4, 4, 4, 4]);
         assert_eq!(parts.iter().map(PlannedPart::weight).collect::<Vec<_>>(), [900, 225, 225, 225, 225]);
         for bucket_of_64 in 0..4u32 {
             let hash = (7 * 4 + bucket_of_64) * 16 + 1;
-            let holding: Vec<_> = parts.iter().filter_map(|p| p.slice).filter(|s| s.holds(hash)).collect();
+            let holding: Vec<_> = parts[1..].iter().filter_map(|p| p.slice).filter(|s| s.holds(hash)).collect();
             assert_eq!(holding.len(), 1);
             assert_eq!(holding[0].remainder, bucket_of_64);
         }

@@ -2,7 +2,7 @@
 
 use crate::id::JobId;
 use crate::instant::Millis;
-use crate::job::{Job, JobRecord, Progress};
+use crate::job::{Collect, Job, JobRecord, Progress};
 use crate::plan::Counts;
 use crate::state::ShownStatus;
 use crate::tenant::Tenant;
@@ -150,7 +150,7 @@ pub enum Gate {
 pub struct Shard {
     /// Whether parts may be committed.
     pub gate: Gate,
-    /// Parts in it.
+    /// Parts in it that count: split ones do not, their halves do.
     pub total: u32,
     /// Parts that are DONE (I2).
     pub done: u32,
@@ -168,6 +168,8 @@ pub enum PartState {
     Pending,
     /// Its output list counts.
     Done,
+    /// Its halves stand in its place.
+    Split,
 }
 
 /// A part's record.
@@ -187,6 +189,13 @@ pub struct Part {
     pub weight: u64,
     /// When DONE: where its output list is.
     pub output: Option<String>,
+}
+
+impl Part {
+    /// Whether its last claim is that owner's, at that attempt.
+    pub fn is_held(&self, owner: &str, attempt: u32) -> bool {
+        self.attempt == attempt && self.owner.as_deref() == Some(owner)
+    }
 }
 
 /// Which part, of which job.
@@ -224,6 +233,19 @@ pub struct PartDone {
     pub output: String,
     /// What was exported.
     pub counts: Counts,
+}
+
+/// What W5 writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartSplit {
+    /// The claim that the part is split under.
+    pub attempt: u32,
+    /// Who holds it.
+    pub owner: String,
+    /// The halves: number and planned bytes. They lie in the part's shard.
+    pub halves: [(u32, u64); 2],
+    /// When the sweeper looks after the halves first.
+    pub due: Millis,
 }
 
 /// Plans a job's work.
@@ -268,6 +290,10 @@ pub trait WorkParts: MoveJobs {
     /// attempt and the gate is OPEN. `Done` also where this very write went through before and its answer was lost.
     fn finish(&self, part: &PartRef, done: &PartDone) -> impl Future<Output = Result<Swap, StoreError>> + Send;
 
+    /// W5: part SPLIT, its halves PENDING, one part more in the shard, in one transaction under the guards of W4. `Done` also
+    /// where this very write went through before.
+    fn split(&self, part: &PartRef, split: &PartSplit) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+
     /// The part as the last write left it.
     fn part(&self, part: &PartRef) -> impl Future<Output = Result<Option<Part>, StoreError>> + Send;
 
@@ -303,6 +329,25 @@ pub trait EndJobs: WorkParts {
     ) -> impl Future<Output = Result<Vec<Part>, StoreError>> + Send;
 }
 
+/// Cleans up after jobs that have ended.
+pub trait CollectJobs: EndJobs {
+    /// What is left of a job; `None` before its end, and once nothing is.
+    fn remains(&self, tenant: &Tenant, job: JobId) -> impl Future<Output = Result<Option<Collect>, StoreError>> + Send;
+
+    /// S, G: what is left is due again at `due`, having been looked through so many times; never fewer than before. Nothing
+    /// happens where nothing is left.
+    fn postpone_collect(
+        &self,
+        tenant: &Tenant,
+        job: JobId,
+        looks: u32,
+        due: Millis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// G: removes a job's shards and parts, and then what tells of them.
+    fn forget(&self, tenant: &Tenant, job: JobId, shards: u32) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// Something whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
@@ -310,6 +355,8 @@ pub enum Due {
     Job(Tenant, JobId),
     /// A part that is PENDING.
     Part(PartRef),
+    /// What is left of a job that has ended.
+    Collect(Tenant, JobId),
 }
 
 /// Finds what is due.

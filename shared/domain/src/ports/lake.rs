@@ -4,6 +4,7 @@ use crate::id::{BatchId, JobId};
 use crate::plan::{OutputFile, Pin, PlannedTarget, TableFiles, TableName};
 use crate::registry::TableCopy;
 use crate::schema::Schema;
+use std::collections::BTreeSet;
 use std::future::Future;
 
 /// Why a table call failed.
@@ -114,6 +115,26 @@ pub enum Appended {
     Conflict,
 }
 
+/// What became of an abandoned commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abandoned {
+    /// The job's snapshot is in the table after all.
+    Visible,
+    /// It is not, and nobody who looked at the table before can still bring it there.
+    Never,
+    /// Somebody else moved the table between look and swap; look again.
+    Conflict,
+}
+
+/// What a table has of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Whether the job's snapshot is in it.
+    pub committed: bool,
+    /// The live data files of the job's batches, whoever wrote them.
+    pub files: BTreeSet<String>,
+}
+
 /// Appends snapshots.
 pub trait AppendOnce: Clone + Send + Sync + 'static {
     /// One attempt of F2: loads the table, judges on exactly that metadata whether the job is committed already, asks
@@ -126,4 +147,12 @@ pub trait AppendOnce: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Appended, LakeError>> + Send
     where
         F: Future<Output = bool> + Send;
+
+    /// One attempt of F4: loads the table and, unless the job's snapshot is in it, appends an empty one in its stead
+    /// (`export.abandoned-job-id`), once. The job is no longer COMMITTING: who looks after this is told so, and who looked
+    /// before swaps at a version that is gone. Of the commit, files say nothing.
+    fn abandon(&self, commit: &Commit) -> impl Future<Output = Result<Abandoned, LakeError>> + Send;
+
+    /// G: what the table, as it stands now, has of the job. Of the commit, files and UUID say nothing.
+    fn named(&self, commit: &Commit) -> impl Future<Output = Result<Named, LakeError>> + Send;
 }

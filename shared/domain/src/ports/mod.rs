@@ -8,11 +8,15 @@ pub mod queue;
 pub mod registry;
 
 use crate::instant::Millis;
+use std::future::Future;
 
 /// Tells the time. Only for what people see and for leases: no safety argument uses a clock.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Millis;
+
+    /// Ends when this clock shows `until`, or later.
+    fn sleep_until(&self, until: Millis) -> impl Future<Output = ()> + Send;
 }
 
 /// Draws random bits: ids, nonces, jitter.

@@ -87,6 +87,17 @@ pub trait WriteObjects: Clone + Send + Sync + 'static {
     fn delete(&self, at: &Location) -> impl Future<Output = Result<(), ObjectError>> + Send;
 }
 
+/// Clears away what was left behind.
+pub trait CollectObjects: ReadObjects + WriteObjects {
+    /// Frees the uploads to keys that start with `prefix.key` and are `ours`, which were begun and neither completed nor given
+    /// up. None of them can be completed any more.
+    fn abort_uploads(
+        &self,
+        prefix: &Location,
+        ours: impl Fn(&Location) -> bool + Send + Sync,
+    ) -> impl Future<Output = Result<(), ObjectError>> + Send;
+}
+
 /// An upload of unknown length: pieces in order, then all or nothing. Dropping it leaves nothing visible.
 pub trait UploadObject: Send + 'static {
     /// Adds bytes at the end; any length.

@@ -34,10 +34,10 @@ pub fn init(function: &'static str) {
     }
 }
 
-/// Tells a tick's record what it picked up.
-pub fn record_sweep(jobs: usize, parts: usize, given_up: usize) {
-    let told = [("resent_jobs", jobs), ("resent_parts", parts), ("given_up", given_up)];
-    for (name, count) in told {
+/// Tells a tick's record what it picked up: jobs, parts, jobs that it gave up, ended jobs that are cleaned up after.
+pub fn record_sweep(picked_up: [usize; 4]) {
+    let names = ["resent_jobs", "resent_parts", "given_up", "collected"];
+    for (name, count) in names.into_iter().zip(picked_up) {
         tracing::Span::current().record(name, count as u64);
     }
 }

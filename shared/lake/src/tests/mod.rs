@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abandoning;
 mod appending;
 mod creating;
 mod deleting;

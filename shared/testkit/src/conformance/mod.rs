@@ -2,6 +2,7 @@
 //! names at the end, all at once. Cases make their own tenants or keys, so that one store serves many.
 #![allow(clippy::unwrap_used)]
 
+mod collecting;
 mod creating;
 mod listing;
 mod moving;
@@ -9,11 +10,12 @@ mod objects;
 mod overdue;
 mod parts;
 mod registry;
+mod splitting;
 
 use domain::instant::Millis;
 use domain::message::{Message, Task};
-use domain::ports::jobs::{CreateJobs, EndJobs, FindDue, ListJobs, PlanParts};
-use domain::ports::objects::{Location, ReadObjects, WriteObjects};
+use domain::ports::jobs::{CollectJobs, CreateJobs, FindDue, ListJobs, PlanParts};
+use domain::ports::objects::{CollectObjects, Location};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::WriteRegistry;
 use domain::tenant::Tenant;
@@ -21,12 +23,12 @@ use std::any::type_name;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// All the job ports together.
-pub trait JobStore: CreateJobs + ListJobs + EndJobs + PlanParts + FindDue {}
-impl<S: CreateJobs + ListJobs + EndJobs + PlanParts + FindDue> JobStore for S {}
+pub trait JobStore: CreateJobs + ListJobs + CollectJobs + PlanParts + FindDue {}
+impl<S: CreateJobs + ListJobs + CollectJobs + PlanParts + FindDue> JobStore for S {}
 
 /// The object ports together.
-pub trait ObjectStore: ReadObjects + WriteObjects {}
-impl<S: ReadObjects + WriteObjects> ObjectStore for S {}
+pub trait ObjectStore: CollectObjects {}
+impl<S: CollectObjects> ObjectStore for S {}
 
 /// Holds a job store to the promises of all job ports.
 pub async fn jobs<S: JobStore>(store: S) {
@@ -35,6 +37,8 @@ pub async fn jobs<S: JobStore>(store: S) {
     listing::run(&mut suite, &store).await;
     moving::run(&mut suite, &store).await;
     parts::run(&mut suite, &store).await;
+    splitting::run(&mut suite, &store).await;
+    collecting::run(&mut suite, &store).await;
     overdue::run(&mut suite, &store).await;
     suite.end();
 }

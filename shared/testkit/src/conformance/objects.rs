@@ -20,6 +20,7 @@ pub(super) async fn run<S: ObjectStore>(suite: &mut Suite, store: &S, below: &Lo
     suite.case(an_aborted_or_dropped_upload_leaves_nothing::<S>, store, below.join("abort/")).await;
     suite.case(an_upload_to_a_taken_key_leaves_what_is_there::<S>, store, below.join("taken/")).await;
     suite.case(of_racing_uploads_one_stands_whole::<S>, store, below.join("uploads/")).await;
+    suite.case(uploads_that_were_left_behind_are_freed::<S>, store, below.join("left/")).await;
 }
 
 /// Bytes that differ from place to place.
@@ -219,5 +220,26 @@ async fn of_racing_uploads_one_stands_whole<S: ObjectStore>(store: S, below: Loc
             }
         }
         assert!(winners == [store.read(&at).await.unwrap()], "one winner, and its bytes");
+    }
+}
+
+async fn uploads_that_were_left_behind_are_freed<S: ObjectStore>(store: S, below: Location) {
+    let (left, theirs, other) = (below.join("a/object"), below.join("a/theirs"), below.join("b/object"));
+    let mut of_left = store.begin(&left).await.unwrap();
+    let mut of_theirs = store.begin(&theirs).await.unwrap();
+    let mut of_other = store.begin(&other).await.unwrap();
+    // More than fits in one request, so that there is an upload.
+    let body = pattern(20_000_000, 16);
+    of_left.write(body.clone()).await.unwrap();
+    of_theirs.write(body.clone()).await.unwrap();
+    of_other.write(body.clone()).await.unwrap();
+    for _ in 0..2 {
+        store.abort_uploads(&below.join("a/"), |at| at.key.ends_with("/object")).await.unwrap();
+    }
+    assert!(of_left.complete().await.is_err(), "it was freed");
+    assert!(is_not_found(&store.size(&left).await));
+    for (upload, at) in [(of_theirs, theirs), (of_other, other)] {
+        upload.complete().await.unwrap();
+        assert!(store.read(&at).await.unwrap() == body);
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
 }
 
 /// A planned job with its shards and parts, due one minute from now.
-async fn planned<S: JobStore>(store: &S, tenant: &Tenant, shards: u32, weights: &[u64]) -> Job {
+pub(super) async fn planned<S: JobStore>(store: &S, tenant: &Tenant, shards: u32, weights: &[u64]) -> Job {
     let job = fixtures::job(tenant, 1);
     store.create(&job, None, later(0)).await.unwrap();
     let totals = Work::shard_totals(weights.len() as u32, shards);
@@ -43,24 +43,24 @@ async fn planned<S: JobStore>(store: &S, tenant: &Tenant, shards: u32, weights: 
     job
 }
 
-fn at(job: &Job, shards: u32, part: u32) -> PartRef {
+pub(super) fn at(job: &Job, shards: u32, part: u32) -> PartRef {
     PartRef { tenant: job.tenant.clone(), job: job.id, shard: Work::shard_of(part, shards), part }
 }
 
 /// A part of weight 5, finished.
-fn done(attempt: u32, owner: &str, rows: u64) -> PartDone {
+pub(super) fn done(attempt: u32, owner: &str, rows: u64) -> PartDone {
     let output = format!("out/{owner}-{attempt}.json");
     PartDone { attempt, owner: owner.into(), weight: 5, output, counts: fixtures::counts(rows) }
 }
 
-async fn claim<S: JobStore>(store: &S, part: &PartRef, owner: &str, from: i64, until: i64) -> Option<Part> {
+pub(super) async fn claim<S: JobStore>(store: &S, part: &PartRef, owner: &str, from: i64, until: i64) -> Option<Part> {
     match store.claim(part, owner, later(from), later(until)).await.unwrap() {
         Claim::Mine(part) => Some(part),
         Claim::NotNow => None,
     }
 }
 
-fn open(total: u32) -> Shard {
+pub(super) fn open(total: u32) -> Shard {
     Shard { gate: Gate::Open, total, done: 0, weight_done: 0, counts: Counts::default() }
 }
 

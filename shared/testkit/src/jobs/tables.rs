@@ -1,21 +1,29 @@
 //! What the job store does, without I/O: the protocol's guards, one function each.
 
+use domain::guard::Guard;
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{Job, JobRecord, Progress, Work};
+use domain::job::{Collect, Job, JobRecord, Progress, Work};
 use domain::plan::Counts;
 use domain::ports::jobs::*;
+use domain::state::State;
 use domain::tenant::Tenant;
 use std::collections::BTreeMap;
 
 /// The items, by the keys of the protocol.
 #[derive(Debug, Default)]
-pub(super) struct Tables {
-    jobs: BTreeMap<(Tenant, JobId), JobRecord>,
+pub struct Tables {
+    /// Jobs.
+    pub jobs: BTreeMap<(Tenant, JobId), JobRecord>,
     keys: BTreeMap<(Tenant, String), KeyItem>,
-    shards: BTreeMap<(Tenant, JobId, u32), Shard>,
-    parts: BTreeMap<PartRef, PartItem>,
-    collect: BTreeMap<(Tenant, JobId), Job>,
+    /// Shards by their number in the job.
+    pub shards: BTreeMap<(Tenant, JobId, u32), Shard>,
+    /// Parts.
+    pub parts: BTreeMap<PartRef, PartItem>,
+    /// What is left of jobs that have ended, and when it is due.
+    pub collect: BTreeMap<(Tenant, JobId), (Collect, Millis)>,
+    /// What the due index showed last.
+    shown: Vec<Due>,
 }
 
 #[derive(Debug)]
@@ -25,11 +33,13 @@ struct KeyItem {
     expires: Millis,
 }
 
+/// A part and when it is due.
 #[derive(Debug)]
-struct PartItem {
-    part: Part,
-    /// `None` once DONE.
-    due: Option<Millis>,
+pub struct PartItem {
+    /// The part.
+    pub part: Part,
+    /// `None` unless PENDING.
+    pub due: Option<Millis>,
 }
 
 impl Tables {
@@ -77,12 +87,14 @@ impl Tables {
 
     pub(super) fn swap(&mut self, next: &Job) -> Swap {
         let at = (next.tenant.clone(), next.id);
-        let Some(record) = self.jobs.get_mut(&at).filter(|r| r.job.version + 1 == next.version) else {
+        let fits = |r: &&mut JobRecord| Guard::Version.allows(r.job.version + 1 == next.version);
+        let Some(record) = self.jobs.get_mut(&at).filter(fits) else {
             return Swap::Moved;
         };
         record.job = next.clone();
-        if next.state.is_terminal() {
-            self.collect.insert(at, next.clone());
+        let early = next.state == State::Committing && !Guard::CollectAfterEnd.stands();
+        if next.state.is_terminal() || early {
+            self.collect.insert(at, (Collect { job: next.clone(), looks: 0 }, next.update_time));
         }
         Swap::Done
     }
@@ -109,7 +121,7 @@ impl Tables {
     }
 
     pub(super) fn create_shards(&mut self, job: &Job, totals: &[u32]) -> Swap {
-        let new = |r: JobRecord| r.job.state == domain::state::State::New;
+        let new = |r: JobRecord| Guard::ShardsOfNewJobs.allows(r.job.state == State::New);
         if !self.job(&job.tenant, job.id).is_some_and(new) {
             return Swap::Moved;
         }
@@ -122,16 +134,7 @@ impl Tables {
 
     pub(super) fn create_parts(&mut self, job: &Job, shards: u32, weights: &[u64], due: Millis) {
         for (number, &weight) in (0..).zip(weights) {
-            let part = Part {
-                number,
-                state: PartState::Pending,
-                attempt: 0,
-                owner: None,
-                lease_until: Millis(0),
-                weight,
-                output: None,
-            };
-            let item = PartItem { part, due: Some(due) };
+            let item = PartItem::pending(number, weight, due);
             let shard = Work::shard_of(number, shards);
             let at = PartRef { tenant: job.tenant.clone(), job: job.id, shard, part: number };
             self.parts.entry(at).or_insert(item);
@@ -142,6 +145,9 @@ impl Tables {
         let open = self.is_open(at);
         let Some(item) = self.pending(at) else { return Claim::NotNow };
         let leased = item.part.lease_until > now;
+        if leased && !Guard::OwnClaim.stands() {
+            return Claim::NotNow;
+        }
         if leased && item.part.owner.as_deref() == Some(owner) {
             return Claim::Mine(item.part.clone());
         }
@@ -165,23 +171,44 @@ impl Tables {
     }
 
     pub(super) fn finish(&mut self, at: &PartRef, done: &PartDone) -> Swap {
-        let open = self.is_open(at);
+        let open = Guard::GateOpen.allows(self.is_open(at));
         let Some(item) = self.parts.get_mut(at) else { return Swap::Moved };
-        let mine = item.part.attempt == done.attempt && item.part.owner.as_ref() == Some(&done.owner);
-        if item.part.state == PartState::Done {
+        let mine = item.part.is_held(&done.owner, done.attempt);
+        if !Guard::PartPending.allows(item.part.state == PartState::Pending) {
             let same = mine && item.part.output.as_ref() == Some(&done.output);
             return if same { Swap::Done } else { Swap::Moved };
         }
-        if !mine || !open {
+        if !Guard::PartHeld.allows(mine) || !open {
             return Swap::Moved;
         }
         item.part.state = PartState::Done;
         item.part.output = Some(done.output.clone());
         item.due = None;
-        if let Some(shard) = self.shards.get_mut(&home(at)) {
+        if let Some(shard) = self.shards.get_mut(&home(at)).filter(|_| Guard::CountedTogether.stands()) {
             shard.done += 1;
             shard.weight_done += done.weight;
             shard.counts.add(&done.counts);
+        }
+        Swap::Done
+    }
+
+    pub(super) fn split(&mut self, at: &PartRef, split: &PartSplit) -> Swap {
+        let open = self.is_open(at);
+        let Some(item) = self.parts.get_mut(at) else { return Swap::Moved };
+        let mine = item.part.is_held(&split.owner, split.attempt);
+        match item.part.state {
+            PartState::Pending if mine && open => {}
+            PartState::Split if mine => return Swap::Done,
+            _ => return Swap::Moved,
+        }
+        item.part.state = PartState::Split;
+        item.due = None;
+        for (part, weight) in split.halves {
+            let item = PartItem::pending(part, weight, split.due);
+            self.parts.insert(PartRef { part, ..at.clone() }, item);
+        }
+        if let Some(shard) = self.shards.get_mut(&home(at)) {
+            shard.total += 1;
         }
         Swap::Done
     }
@@ -215,24 +242,60 @@ impl Tables {
         parts
     }
 
-    pub(super) fn due(&self, now: Millis, limit: usize) -> Vec<Due> {
+    pub(super) fn remains(&self, tenant: &Tenant, job: JobId) -> Option<Collect> {
+        self.collect.get(&(tenant.clone(), job)).map(|(collect, _)| collect.clone())
+    }
+
+    pub(super) fn postpone_collect(&mut self, tenant: &Tenant, job: JobId, looks: u32, due: Millis) {
+        let item = self.collect.get_mut(&(tenant.clone(), job));
+        if let Some((collect, at)) = item.filter(|(collect, _)| collect.looks <= looks) {
+            (collect.looks, *at) = (looks, due);
+        }
+    }
+
+    pub(super) fn forget(&mut self, tenant: &Tenant, job: JobId) {
+        self.shards.retain(|(t, id, _), _| (t, *id) != (tenant, job));
+        self.parts.retain(|at, _| (&at.tenant, at.job) != (tenant, job));
+        self.collect.remove(&(tenant.clone(), job));
+    }
+
+    /// What is due; where the index lags, what it showed before.
+    pub(super) fn due(&mut self, now: Millis, limit: usize, lags: bool) -> Vec<Due> {
+        if !lags {
+            self.shown = self.due_now(now);
+        }
+        self.shown.iter().take(limit).cloned().collect()
+    }
+
+    fn due_now(&self, now: Millis) -> Vec<Due> {
         let jobs = self.jobs.values().filter_map(|r| Some((r.job.due?, Due::Job(r.job.tenant.clone(), r.job.id))));
         let parts = self.parts.iter().filter_map(|(at, i)| Some((i.due?, Due::Part(at.clone()))));
-        let mut due: Vec<_> = jobs.chain(parts).filter(|(at, _)| *at <= now).collect();
+        let left = self.collect.iter().map(|((tenant, id), (_, at))| (*at, Due::Collect(tenant.clone(), *id)));
+        let mut due: Vec<_> = jobs.chain(parts).chain(left).filter(|(at, _)| *at <= now).collect();
         due.sort();
-        due.into_iter().map(|(_, what)| what).take(limit).collect()
+        due.into_iter().map(|(_, what)| what).collect()
     }
 
     pub(super) fn collectable(&self) -> Vec<Job> {
-        self.collect.values().cloned().collect()
+        self.collect.values().map(|(collect, _)| collect.job.clone()).collect()
     }
 
     fn pending(&mut self, at: &PartRef) -> Option<&mut PartItem> {
-        self.parts.get_mut(at).filter(|i| i.part.state == PartState::Pending)
+        self.parts.get_mut(at).filter(|i| Guard::PartPending.allows(i.part.state == PartState::Pending))
     }
 
     fn is_open(&self, at: &PartRef) -> bool {
         self.shards.get(&home(at)).is_some_and(|s| s.gate == Gate::Open)
+    }
+}
+
+impl PartItem {
+    fn pending(number: u32, weight: u64, due: Millis) -> Self {
+        let (state, lease_until) = (PartState::Pending, Millis(0));
+        Self {
+            part: Part { number, state, attempt: 0, owner: None, lease_until, weight, output: None },
+            due: Some(due),
+        }
     }
 }
 

@@ -1,0 +1,89 @@
+//! G: cleans up after a job that has ended. What a table names stays; so does whatever it cannot be told of.
+
+use crate::{Halt, Ports, commit, stored_plan};
+use domain::guard::Guard;
+use domain::id::JobId;
+use domain::job::{Collect, Job};
+use domain::plan::{Plan, batch_folder, is_part_file};
+use domain::ports::Clock;
+use domain::ports::jobs::CollectJobs;
+use domain::ports::lake::{AppendOnce, LakeError, Named};
+use domain::ports::objects::{CollectObjects, Location, ReadObjects, WriteObjects};
+use domain::state::State;
+use domain::tenant::Tenant;
+use std::collections::BTreeSet;
+
+/// Looks through what the job left: the files that lost, first; on the last look also plan, output lists, shards and parts,
+/// by which winners are told from losers.
+pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<(), Halt> {
+    let Some(left) = ports.jobs().remains(tenant, id).await? else { return Ok(()) };
+    let (job, grace) = (&left.job, ports.settings().collect_grace_seconds);
+    let has_ended = Guard::CollectAfterEnd.allows(job.state.is_terminal());
+    if !has_ended || ports.clock().now() < left.ripe(grace) {
+        return Ok(());
+    }
+    match stored_plan::read(ports, job).await {
+        Ok(Some(plan)) => drop_files(ports, job, &plan).await?,
+        // Nothing was written before the plan was.
+        Ok(None) => {}
+        Err(Halt::Permanent(error)) => tracing::error!(reason = error.msg, "the job's files stay where they are"),
+        Err(later) => return Err(later),
+    }
+    if !left.is_last() {
+        let next = Collect { looks: left.looks + 1, job: left.job };
+        return Ok(ports.jobs().postpone_collect(tenant, id, next.looks, next.ripe(grace)).await?);
+    }
+    for (at, _) in ports.objects().list(&stored_plan::folder(ports, job)).await? {
+        ports.objects().delete(&at).await?;
+    }
+    Ok(ports.jobs().forget(tenant, id, job.shards()).await?)
+}
+
+/// Deletes the job's files that nothing names, and frees its uploads.
+async fn drop_files<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<(), Halt> {
+    let Some(data) = Location::parse(&plan.target.data_prefix) else { return Ok(()) };
+    let kept = kept(ports, job, plan).await?;
+    if kept.is_none() {
+        tracing::warn!("it cannot be told which of the job's files are visible; all stay");
+    }
+    for batch in &plan.batches {
+        let folder = data.join(&batch_folder(batch));
+        ports.objects().abort_uploads(&folder, is_ours).await?;
+        let Some(kept) = &kept else { continue };
+        for (at, _) in ports.objects().list(&folder).await? {
+            if is_ours(&at) && !kept.contains(&at.to_string()) {
+                ports.objects().delete(&at).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file in a batch's folder is an attempt's of ours, and no other writer's.
+fn is_ours(at: &Location) -> bool {
+    at.key.rsplit('/').next().is_some_and(is_part_file)
+}
+
+/// The files that stay: what the table names and, of a job that is visible, all that it committed, since older snapshots
+/// may name what the current one does not. `None` = it cannot be told.
+async fn kept<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<Option<BTreeSet<String>>, Halt> {
+    let look = commit::of(plan, Vec::new(), String::new());
+    let named = match ports.lake().named(&look).await {
+        Ok(named) => named,
+        Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) if job.commit_uuids.is_empty() => Named::default(),
+        // The table may have another name now and show them still.
+        Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => return Ok(None),
+        Err(error) => return Err(Halt::Later(Box::new(error))),
+    };
+    let mut kept = named.files;
+    if named.committed || job.state == State::Succeeded {
+        match commit::outputs(ports, job).await {
+            Ok((files, counts)) if job.counts.as_ref().is_some_and(|c| c.rows == counts.rows) => {
+                kept.extend(files.into_iter().map(|file| file.location));
+            }
+            Ok(_) | Err(Halt::Permanent(_)) => return Ok(None),
+            Err(later) => return Err(later),
+        }
+    }
+    Ok(Some(if Guard::KeepWhatIsNamed.stands() { kept } else { BTreeSet::new() }))
+}

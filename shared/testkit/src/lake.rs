@@ -1,0 +1,210 @@
+//! The lake's twin: tables that are one list of snapshots each, moved by compare-and-swap.
+
+use crate::Weather;
+use crate::faults::{Faults, lock};
+use domain::guard::Guard;
+use domain::id::JobId;
+use domain::plan::{DataFile, OutputFile, Pin, TableFiles, TableName};
+use domain::ports::lake::*;
+use domain::schema::Schema;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+/// The lake in memory. Clones share the state.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLake {
+    tables: Arc<Mutex<BTreeMap<TableName, MemoryTable>>>,
+    faults: Faults,
+}
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct MemoryTable {
+    /// As it is looked at, but for the current snapshot.
+    pub state: TableState,
+    /// What a swap compares.
+    pub version: u64,
+    /// Why it takes no commit of ours now.
+    pub refuses: Option<String>,
+    /// The snapshots, the current one last.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A snapshot of a table.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: i64,
+    /// The job that made it.
+    pub job: Option<JobId>,
+    /// The job whose commit it abandons.
+    pub abandoned: Option<JobId>,
+    /// What the job added.
+    pub added: Vec<OutputFile>,
+    /// The live files of a source table.
+    pub live: Vec<DataFile>,
+}
+
+impl MemoryTable {
+    fn look(&self) -> TableState {
+        TableState { snapshot_id: self.snapshots.last().map(|s| s.id), ..self.state.clone() }
+    }
+
+    fn is_committed(&self, job: JobId) -> bool {
+        self.snapshots.iter().any(|s| s.job == Some(job))
+    }
+
+    fn push(&mut self, snapshot: Snapshot) {
+        self.version += 1;
+        self.snapshots.push(Snapshot { id: self.version as i64, ..snapshot });
+    }
+}
+
+impl MemoryLake {
+    /// A lake whose calls go through that weather.
+    pub fn under(weather: Arc<dyn Weather>) -> Self {
+        Self { faults: Faults::under(weather), ..Self::default() }
+    }
+
+    /// Puts a table without snapshots in the place of whatever is there.
+    pub fn put(&self, name: &TableName, state: TableState) {
+        let table = MemoryTable { state, version: 1, refuses: None, snapshots: Vec::new() };
+        lock(&self.tables).insert(name.clone(), table);
+    }
+
+    /// Drops a table.
+    pub fn drop_table(&self, name: &TableName) {
+        lock(&self.tables).remove(name);
+    }
+
+    /// Lets a table refuse commits of ours for good, with a sentence, or take them again.
+    pub fn refuse(&self, name: &TableName, why: Option<&str>) {
+        if let Some(table) = lock(&self.tables).get_mut(name) {
+            table.refuses = why.map(str::to_owned);
+        }
+    }
+
+    /// Another writer's commit, after which these are a source table's live files.
+    pub fn commit(&self, name: &TableName, live: Vec<DataFile>) {
+        if let Some(table) = lock(&self.tables).get_mut(name) {
+            table.push(Snapshot { live, ..Snapshot::default() });
+        }
+    }
+
+    /// Looks at all tables.
+    pub fn inspect<T>(&self, look: impl FnOnce(&BTreeMap<TableName, MemoryTable>) -> T) -> T {
+        look(&lock(&self.tables))
+    }
+
+    async fn load(&self, call: &str, name: &TableName) -> Result<MemoryTable, LakeError> {
+        let found = || lock(&self.tables).get(name).cloned().ok_or_else(|| LakeError::NoTable(name.clone()));
+        self.faults.around(call, unavailable, found).await
+    }
+
+    async fn load_of(&self, call: &str, name: &TableName, uuid: &str) -> Result<MemoryTable, LakeError> {
+        let table = self.load(call, name).await?;
+        if table.state.copy.table_uuid != uuid {
+            return Err(LakeError::OtherTable(name.clone()));
+        }
+        Ok(table)
+    }
+
+    /// Adds a snapshot, if the table is as it was judged.
+    async fn swap(&self, name: &TableName, judged: &MemoryTable, snapshot: Snapshot) -> Result<bool, LakeError> {
+        let swap = || {
+            let mut tables = lock(&self.tables);
+            let table = tables.get_mut(name).ok_or_else(|| LakeError::NoTable(name.clone()))?;
+            let same = table.version == judged.version && table.state.copy.table_uuid == judged.state.copy.table_uuid;
+            if Guard::TableVersion.allows(same) {
+                // What is swapped in is the judged metadata with one snapshot more.
+                table.snapshots.clone_from(&judged.snapshots);
+                table.push(snapshot);
+                return Ok(true);
+            }
+            Ok(false)
+        };
+        self.faults.around("update_table", unavailable, swap).await
+    }
+}
+
+fn unavailable(why: String) -> LakeError {
+    LakeError::Unavailable(why.into())
+}
+
+impl ReadTables for MemoryLake {
+    async fn look(&self, table: &TableName, _: &str) -> Result<TableState, LakeError> {
+        Ok(self.load("look", table).await?.look())
+    }
+
+    async fn look_pinned(&self, pin: &Pin, _: &str) -> Result<TableState, LakeError> {
+        Ok(self.load_of("look_pinned", &pin.table, &pin.table_uuid).await?.look())
+    }
+
+    async fn files(&self, pin: &Pin, _: &str) -> Result<TableFiles, LakeError> {
+        let table = self.load_of("files", &pin.table, &pin.table_uuid).await?;
+        let Some(id) = pin.snapshot_id else { return Ok(TableFiles::default()) };
+        match table.snapshots.into_iter().find(|s| s.id == id) {
+            Some(snapshot) => Ok(TableFiles { data: snapshot.live, ..TableFiles::default() }),
+            None => Err(LakeError::SnapshotGone(pin.table.clone())),
+        }
+    }
+}
+
+impl WidenTables for MemoryLake {
+    async fn widen(&self, table: &TableName, table_uuid: &str, _: &Schema) -> Result<TableState, LakeError> {
+        Ok(self.load_of("widen", table, table_uuid).await?.look())
+    }
+}
+
+impl AppendOnce for MemoryLake {
+    async fn append<F>(
+        &self,
+        commit: &Commit,
+        still_committing: impl FnOnce() -> F + Send,
+    ) -> Result<Appended, LakeError>
+    where
+        F: Future<Output = bool> + Send,
+    {
+        let target = &commit.target;
+        let judged = self.load_of("load_table", &target.table, &target.table_uuid).await?;
+        if judged.is_committed(commit.job_id) && Guard::JobCommittedOnce.stands() {
+            return Ok(Appended::Visible);
+        }
+        if !Guard::StillCommitting.allows(still_committing().await) {
+            return Ok(Appended::Withdrawn);
+        }
+        if let Some(why) = &judged.refuses {
+            return Err(LakeError::Unsupported(why.clone()));
+        }
+        let snapshot = Snapshot { job: Some(commit.job_id), added: commit.files.clone(), ..Snapshot::default() };
+        match self.swap(&target.table, &judged, snapshot).await? {
+            true => Ok(Appended::Visible),
+            false => Ok(Appended::Conflict),
+        }
+    }
+
+    async fn abandon(&self, commit: &Commit) -> Result<Abandoned, LakeError> {
+        let target = &commit.target;
+        let judged = self.load_of("load_table", &target.table, &target.table_uuid).await?;
+        if judged.is_committed(commit.job_id) {
+            return Ok(Abandoned::Visible);
+        }
+        let abandoned = Some(commit.job_id);
+        if judged.snapshots.iter().any(|s| s.abandoned == abandoned) || !Guard::Abandoning.stands() {
+            return Ok(Abandoned::Never);
+        }
+        match self.swap(&target.table, &judged, Snapshot { abandoned, ..Snapshot::default() }).await? {
+            true => Ok(Abandoned::Never),
+            false => Ok(Abandoned::Conflict),
+        }
+    }
+
+    async fn named(&self, commit: &Commit) -> Result<Named, LakeError> {
+        let table = self.load_of("named", &commit.target.table, &commit.target.table_uuid).await?;
+        let added = table.snapshots.iter().flat_map(|s| &s.added);
+        let of_job = added.filter(|file| commit.batches.contains(&file.batch_id));
+        let files = of_job.map(|file| file.location.clone()).collect();
+        Ok(Named { committed: table.is_committed(commit.job_id), files })
+    }
+}
