@@ -12,6 +12,7 @@ mod inbox;
 mod machine;
 mod mutants;
 mod plain;
+mod requests;
 mod rows;
 mod run;
 mod sweep;

@@ -13,13 +13,22 @@ pub struct Storm {
     losses: usize,
     calm: AtomicBool,
     calls: AtomicU64,
+    /// The same by their names.
+    by_name: Mutex<BTreeMap<String, u64>>,
     /// Faults that strike the call of that number, counted from 1, however calm it is.
     ordered: Mutex<BTreeMap<u64, Fault>>,
 }
 
 impl Storm {
     pub fn new(dice: Dice, losses: usize) -> Self {
-        Self { dice, losses, calm: AtomicBool::new(false), calls: AtomicU64::new(0), ordered: Mutex::default() }
+        Self {
+            dice,
+            losses,
+            calm: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
+            by_name: Mutex::default(),
+            ordered: Mutex::default(),
+        }
     }
 
     /// From now on nothing is lost any more.
@@ -36,10 +45,16 @@ impl Storm {
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
+
+    /// How often each port method was called so far.
+    pub fn calls_by_name(&self) -> BTreeMap<String, u64> {
+        self.by_name.lock().unwrap().clone()
+    }
 }
 
 impl Weather for Storm {
-    fn strike(&self, _: &str) -> Option<Fault> {
+    fn strike(&self, name: &str) -> Option<Fault> {
+        *self.by_name.lock().unwrap().entry(name.to_owned()).or_default() += 1;
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(fault) = self.ordered.lock().unwrap().remove(&call) {
             return Some(fault);

@@ -69,10 +69,15 @@ impl World {
 
     /// A calm world in which a job has three parts.
     pub fn plain() -> Self {
+        Self::calm(3)
+    }
+
+    /// A calm world in which a job has so many parts.
+    pub fn calm(parts: usize) -> Self {
         let dice = Dice::new(0);
         let world = Self { lease: 30, split_after: 900, part_bytes: [100; 2], ..Self::new(&dice, 1) };
         world.storm.calm_down();
-        let files = (0..3).map(|_| world.file(0, 8, 4, false)).collect();
+        let files = (0..parts).map(|_| world.file(0, 8, 4, false)).collect();
         world.lake.commit(&world.table(0, "profiles"), files);
         world
     }
