@@ -4,7 +4,8 @@ use super::dictionary::{Dictionary, Entries, put_plain};
 use super::hybrid;
 use super::open::{OpenPage, OpenValues, Texts, plain_range};
 use super::pack::pack;
-use super::{Damaged, LeafForm, LeafPage, Raise, Spans, ValueForm, Values, Widening};
+use super::spans::Run;
+use super::{Damaged, EncodeError, LeafForm, LeafPage, Raise, Spans, ValueForm, Values, Widening};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -13,7 +14,6 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
-use std::ops::Range;
 
 /// Bytes at which a dictionary takes no more entries; what follows is plain.
 const DICTIONARY_BYTES: usize = 1 << 20;
@@ -40,42 +40,6 @@ pub(crate) struct LeafEncoder {
 }
 
 const UNKNOWN: u32 = u32::MAX;
-
-/// Why rows could not be added.
-#[derive(Debug)]
-pub(crate) enum EncodeError {
-    /// The page that they come from is not what it should be.
-    Damaged(Damaged),
-    /// They could not be encoded.
-    Parquet(ParquetError),
-}
-
-impl From<Damaged> for EncodeError {
-    fn from(damaged: Damaged) -> Self {
-        Self::Damaged(damaged)
-    }
-}
-
-impl From<ParquetError> for EncodeError {
-    fn from(error: ParquetError) -> Self {
-        Self::Parquet(error)
-    }
-}
-
-/// Rows of a page that follow one another.
-struct Run {
-    rows: Range<usize>,
-    levels: Range<usize>,
-    values: Range<usize>,
-}
-
-impl Run {
-    fn of(spans: &Spans, rows: Range<usize>) -> Self {
-        let levels = spans.level(rows.start)..spans.level(rows.end);
-        let values = spans.value(rows.start)..spans.value(rows.end);
-        Self { rows, levels, values }
-    }
-}
 
 struct ClosedPage {
     page: Page,
@@ -333,7 +297,6 @@ impl LeafEncoder {
         let num_values = open.defs.len().max(open.reps.len()).max(open.rows) as u32;
         let uncompressed_bytes = body.len();
         let buf = self.pack(body)?;
-        self.compressed_bytes += buf.len();
         let page = Page::DataPage {
             buf,
             num_values,
@@ -346,11 +309,13 @@ impl LeafEncoder {
         Ok(())
     }
 
-    fn pack(&self, body: Vec<u8>) -> Result<Bytes> {
-        match self.level {
-            Some(level) => Ok(pack(level, &body)?),
-            None => Ok(body.into()),
-        }
+    fn pack(&mut self, body: Vec<u8>) -> Result<Bytes> {
+        let packed = match self.level {
+            Some(level) => pack(level, &body)?,
+            None => body.into(),
+        };
+        self.compressed_bytes += packed.len();
+        Ok(packed)
     }
 
     fn dictionary_page(&mut self) -> Result<Option<ClosedPage>> {

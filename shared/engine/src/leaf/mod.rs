@@ -18,17 +18,40 @@ mod unpack;
 
 pub(crate) use chunk::{ChunkBytes, LeafChunk, lie_within};
 pub(crate) use dictionary::Entries;
-pub(crate) use encoder::{EncodeError, EncodedChunk, LeafEncoder};
+pub(crate) use encoder::{EncodedChunk, LeafEncoder};
 pub(crate) use pages::{LeafPage, PageView, Values};
 pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_of};
 pub(crate) use spans::Spans;
+
+use parquet::errors::ParquetError;
 
 /// Bytes of a file that are not what its footer says they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-impl From<parquet::errors::ParquetError> for Damaged {
-    fn from(_: parquet::errors::ParquetError) -> Self {
+impl From<ParquetError> for Damaged {
+    fn from(_: ParquetError) -> Self {
         Self
+    }
+}
+
+/// Why rows could not be added.
+#[derive(Debug)]
+pub(crate) enum EncodeError {
+    /// The page that they come from is not what it should be.
+    Damaged(Damaged),
+    /// They could not be encoded.
+    Parquet(ParquetError),
+}
+
+impl From<Damaged> for EncodeError {
+    fn from(damaged: Damaged) -> Self {
+        Self::Damaged(damaged)
+    }
+}
+
+impl From<ParquetError> for EncodeError {
+    fn from(error: ParquetError) -> Self {
+        Self::Parquet(error)
     }
 }

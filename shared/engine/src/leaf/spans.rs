@@ -90,3 +90,19 @@ impl Spans {
         })
     }
 }
+
+/// Rows of a page that follow one another.
+pub(super) struct Run {
+    pub(super) rows: Range<usize>,
+    pub(super) levels: Range<usize>,
+    pub(super) values: Range<usize>,
+}
+
+impl Run {
+    /// The run of these rows.
+    pub(super) fn of(spans: &Spans, rows: Range<usize>) -> Self {
+        let levels = spans.level(rows.start)..spans.level(rows.end);
+        let values = spans.value(rows.start)..spans.value(rows.end);
+        Self { rows, levels, values }
+    }
+}
