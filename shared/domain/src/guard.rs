@@ -1,5 +1,5 @@
-//! The guards that the protocol's safety and liveness rest on, by name. A guard is the condition at its place; only builds
-//! with the feature `mutants`, which tests alone have, can switch one off, to prove that the suites notice.
+//! The guards that the protocol's safety and liveness rest on, by name. A guard is the condition at its place; only debug
+//! builds can switch one off, on the thread of a test, to prove that the suites notice.
 
 /// A guard, named by what it keeps up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,22 +86,22 @@ impl Guard {
         !self.is_off()
     }
 
-    #[cfg(not(feature = "mutants"))]
+    #[cfg(not(debug_assertions))]
     #[inline]
     fn is_off(self) -> bool {
         false
     }
 
-    #[cfg(feature = "mutants")]
+    #[cfg(debug_assertions)]
     fn is_off(self) -> bool {
         mutants::is_off(self)
     }
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(debug_assertions)]
 pub use mutants::{reached, switched_off};
 
-#[cfg(feature = "mutants")]
+#[cfg(debug_assertions)]
 mod mutants {
     use super::Guard;
     use std::cell::Cell;

@@ -19,7 +19,6 @@ mod settle;
 mod storage;
 #[cfg(test)]
 mod tests;
-#[cfg(any(test, feature = "twin"))]
 pub mod twin;
 mod widening;
 
