@@ -10,5 +10,6 @@ mod oracle;
 mod packing;
 mod projecting;
 mod properties;
+mod requests;
 pub(crate) mod table;
 mod torn;

@@ -309,3 +309,33 @@ fn is_handled(encoding: Encoding, values: ValueForm) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use parquet::file::metadata::PageEncodingStats;
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::SchemaDescriptor;
+    use std::sync::Arc;
+
+    #[test]
+    fn values_are_all_ids_where_statistics_of_encodings_tell_so() {
+        let schema = SchemaDescriptor::new(Arc::new(parse_message_type("message m { optional binary a; }").unwrap()));
+        let chunk = |stats: &[(PageType, Encoding)]| {
+            let stats = stats.iter().map(|(page_type, encoding)| PageEncodingStats {
+                page_type: *page_type,
+                encoding: *encoding,
+                count: 1,
+            });
+            ColumnChunkMetaData::builder(schema.column(0)).set_page_encoding_stats(stats.collect()).build().unwrap()
+        };
+        let dictionary = (PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        let (ids, plain) = ((PageType::DATA_PAGE, Encoding::RLE_DICTIONARY), (PageType::DATA_PAGE, Encoding::PLAIN));
+        assert!(is_all_ids(&chunk(&[dictionary, ids])));
+        assert!(!is_all_ids(&chunk(&[dictionary, ids, plain])));
+        assert!(!is_all_ids(&chunk(&[dictionary])), "there may be pages that nothing tells of");
+        assert!(!is_all_ids(&ColumnChunkMetaData::builder(schema.column(0)).build().unwrap()));
+    }
+}

@@ -187,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn values_become_wider_ones_of_their_kind_and_no_others() {
+        let column = |text: &str| schema(&format!("optional {text} a;")).column(0);
+        let between = |from: &str, to: &str| Widening::between(&column(from), &column(to));
+        assert_eq!(between("int32", "int64"), Some(Widening::Integers));
+        assert_eq!(between("float", "double"), Some(Widening::Floats));
+        assert_eq!(between("fixed_len_byte_array (4)", "fixed_len_byte_array (4)"), Some(Widening::None));
+        assert_eq!(between("fixed_len_byte_array (4)", "fixed_len_byte_array (16)"), None);
+        assert_eq!(between("int64", "int32"), None);
+    }
+
+    #[test]
     fn a_node_above_a_leaf_is_there_from_its_own_level_on() {
         let schema = schema("optional group a { repeated group b { required group c { optional binary d; } } }");
         assert_eq!([0, 1, 2, 3, 4].map(|above| def_of(&schema, 0, above)), [3, 2, 2, 1, 0]);

@@ -375,3 +375,15 @@ async fn positions_may_stand_in_any_order() {
     let job = Job { deletes, ..Job::fields("profileId") };
     assert_eq!(ids(job.files(&store, vec![file]).await.0), ["b", "c", "d", "e", "g"]);
 }
+
+#[tokio::test]
+async fn field_ids_below_the_top_are_field_ids_too() {
+    let store = MemoryObjects::default();
+    let whole = arrow_schema(&source_schema());
+    let of_top = |field: &ArrowField| ArrowField::new(field.name(), field.data_type().clone(), field.is_nullable());
+    let fields = ArrowSchema::new(whole.fields().iter().map(|f| of_top(f)).collect::<Vec<_>>());
+    let file = put(&store, "a", parquet(&batch(&fields, &[json!({ "profileId": "a", "score": 5 })]), 10)).await;
+    let job = Job { name_mapping: mapping(plain_names()), ..Job::fields("profileId,score") };
+    let error = job.export(&store, vec![file], |_| Step::Continue).await.unwrap_err();
+    assert!(error.to_string().ends_with("a row has no profile id"), "{error}");
+}

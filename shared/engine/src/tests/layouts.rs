@@ -4,7 +4,11 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnChunkMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter,
+};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnDescriptor;
 
 /// How a writer lays out a file.
 #[derive(Clone, Copy, Debug)]
@@ -49,4 +53,21 @@ pub fn laid_out(batch: &RecordBatch, layout: Layout) -> Bytes {
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
     writer.write(batch).unwrap();
     writer.into_inner().unwrap().into()
+}
+
+/// The same file with another footer: each column chunk as `told` tells it.
+pub fn retold(
+    body: &Bytes,
+    told: impl Fn(&ColumnDescriptor, ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> Bytes {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(body).unwrap();
+    let groups = footer.row_groups().iter().map(|group| {
+        let told = |column: &ColumnChunkMetaData| told(column.column_descr(), column.clone().into_builder());
+        let columns = group.columns().iter().map(|column| told(column).build().unwrap());
+        group.clone().into_builder().set_column_metadata(columns.collect()).build().unwrap()
+    });
+    let footer = footer.clone().into_builder().set_row_groups(groups.collect()).build();
+    let mut body = body.to_vec();
+    ParquetMetaDataWriter::new(&mut body, &footer).finish().unwrap();
+    body.into()
 }

@@ -1,6 +1,6 @@
 //! Rows that go into the export as they are stored, or as whole row groups.
 
-use super::layouts::{Layout, laid_out};
+use super::layouts::{Layout, laid_out, retold};
 use super::table::*;
 use crate::{EngineError, PartTask, Step, export_part};
 use arrow_array::cast::AsArray;
@@ -20,6 +20,7 @@ use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
@@ -149,4 +150,45 @@ async fn values_go_on_plain_where_a_dictionary_is_full() {
     let batches = exported(&store, &outputs).await;
     let scores = batches.iter().flat_map(|b| b.column_by_name("score").unwrap().as_primitive::<Int64Type>().values());
     assert!(scores.copied().eq((-150_000..150_000).filter(|n| n % 2 != 0)));
+}
+
+#[tokio::test]
+async fn bounds_that_older_writers_compared_by_other_rules_are_not_believed() {
+    for deprecated in [true, false] {
+        // What a writer that takes bytes for signed ones tells of other rows than these.
+        let bounds = Some((ByteArray::from("x"), ByteArray::from("y")));
+        let body = retold(&compressed(Compression::ZSTD(Default::default())), |column, told| match column.name() {
+            "profileId" => {
+                let (least, greatest) = bounds.clone().unzip();
+                told.set_statistics(Statistics::byte_array(least, greatest, None, Some(0), deprecated))
+            }
+            _ => told,
+        });
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", body).await;
+        let mut job = Job::fields("profileId");
+        job.settings.copied_bytes = 0;
+        let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
+        let told = outputs.files[0].profile_id_bounds.clone().unwrap();
+        let expected = if deprecated { ["p00", "p19"] } else { ["x", "y"] };
+        assert_eq!([told.0, told.1], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_value_may_be_missing_unless_every_dataset_requires_it() {
+    let job = Job::fields("profileId,ingestTime");
+    let mut plan = job.plan();
+    let mut strict = plan.sources[0].clone();
+    strict.schema.fields.iter_mut().filter(|f| f.name == "ingestTime").for_each(|f| f.required = true);
+    plan.sources.push(strict);
+    let store = MemoryObjects::default();
+    let rows = batch(&arrow_schema(&source_schema()), &[json!({ "profileId": "a" })]);
+    let file = put(&store, "a", parquet(&rows, 10)).await;
+    let part = PlannedPart { files: vec![file], ..PlannedPart::default() };
+    let task = PartTask { plan: &plan, part: &part, settings: job.settings };
+    let file_at = |batch: &BatchId, n: usize| Location::new("lake", format!("export/{batch}-{n}.parquet"));
+    let outputs = export_part(&store, &task, file_at, |_| Step::Continue).await.unwrap();
+    let rows = exported(&store, &outputs).await.iter().flat_map(json_rows).collect::<Vec<_>>();
+    assert_eq!(rows, [json!({ "batchId": BatchId::new(0xba7c).as_str(), "profileId": "a" })]);
 }

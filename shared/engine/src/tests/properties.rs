@@ -3,6 +3,7 @@
 use super::layouts::{Layout, laid_out};
 use super::oracle;
 use super::table::*;
+use crate::gathered::Gathering;
 use crate::input::InputFile;
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
@@ -228,8 +229,8 @@ proptest! {
             let leaves: Vec<usize> = (0..input.schema().num_columns()).collect();
             let numbers: Vec<u32> = (0..).zip(&picked).filter(|(_, picked)| **picked).map(|(row, _)| row).collect();
             let all: Vec<_> = input.stream(0, &leaves, None, 100).unwrap().try_collect().await.unwrap();
-            let some: Vec<_> =
-                input.read_rows(0, &leaves, &numbers, row_batch).await.unwrap().try_collect().await.unwrap();
+            let wanted = Gathering::new(&leaves, numbers);
+            let some: Vec<_> = input.read_rows(0, wanted, row_batch).await.unwrap().try_collect().await.unwrap();
             (all, some)
         });
         let schema = all[0].schema();

@@ -196,6 +196,7 @@ pub async fn put(store: &MemoryObjects, name: &str, body: Bytes) -> DataFile {
 }
 
 /// A job over the sample tables.
+#[derive(Clone)]
 pub struct Job {
     pub source: Schema,
     pub target: Schema,

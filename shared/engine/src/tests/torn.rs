@@ -5,6 +5,7 @@ use crate::Step;
 use bytes::Bytes;
 use domain::filter::SegmentEntry;
 use domain::plan::Counts;
+use domain::ports::objects::{Location, ReadObjects};
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -168,4 +169,25 @@ async fn rows_may_go_on_over_any_number_of_pages() {
             assert_eq!(exported_of(&within, &torn(&body, 2)).await, exported_of(&within, &body).await);
         }
     }
+}
+
+#[tokio::test]
+async fn a_page_of_the_export_ends_with_a_row() {
+    let rows =
+        [json!({ "profileId": "a", "tags": ["t".repeat(1 << 20), "u"] }), json!({ "profileId": "b", "tags": ["v"] })];
+    let body = torn(&parquet(&batch(&arrow_schema(&source_schema()), &rows), 10), 1);
+    let store = MemoryObjects::default();
+    let file = put(&store, "a", body).await;
+    let outputs = Job::fields("tags").export(&store, vec![file], |_| Step::Continue).await.unwrap();
+    let body = store.read(&Location::parse(&outputs.files[0].location).unwrap()).await.unwrap();
+    let reader = SerializedFileReader::new(body).unwrap();
+    let group = reader.get_row_group(0).unwrap();
+    let tags = group.metadata().columns().iter().position(|c| c.column_path().string().starts_with("tags")).unwrap();
+    let mut pages = group.get_column_page_reader(tags).unwrap();
+    let mut levels = Vec::new();
+    while let Some(page) = pages.get_next_page().unwrap() {
+        levels.push(page.num_values());
+    }
+    // The first row fills a page by its first element.
+    assert_eq!(levels, [2, 1]);
 }

@@ -129,3 +129,15 @@ async fn columns_that_deletes_compare_are_told_though_they_were_dropped() {
     let of_values = DeleteKind::Equality { field_ids: vec![1, 53] };
     assert!(files.deletes.iter().any(|f| f.kind == of_values), "{:?}", files.deletes);
 }
+
+#[tokio::test]
+async fn a_dropped_column_that_deletes_compare_is_told_as_it_was_last() {
+    let lake = with_profiles().await;
+    evolve(&lake, |fields| fields.push(text(53, "region"))).await;
+    evolve(&lake, |fields| fields.iter_mut().filter(|f| f.id == 53).for_each(|f| f.name = "area".into())).await;
+    lake.append_files(&profiles(), vec![new_file("a", Some(0))]).await.unwrap();
+    let file = bucket_file("p", EqualityDeletes).equality_ids(Some(vec![53])).build().unwrap();
+    commit_files(&lake, &profiles(), 0, vec![file]).await;
+    evolve(&lake, |fields| fields.retain(|field| field.id != 53)).await;
+    assert_eq!(planned(&lake).await.former, [text(53, "area")]);
+}

@@ -1,0 +1,51 @@
+//! How often the engine asks the store: the figures of docs/performance/scale.md.
+
+use super::table::*;
+use crate::{Settings, Step};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::{Fault, MemoryObjects, Weather};
+
+/// Fair weather that counts reads.
+#[derive(Default)]
+struct Reads(AtomicUsize);
+
+impl Weather for Reads {
+    fn strike(&self, call: &str) -> Option<Fault> {
+        self.0.fetch_add(usize::from(["size", "read_range", "read"].contains(&call)), Ordering::Relaxed);
+        None
+    }
+
+    fn lags(&self) -> bool {
+        false
+    }
+}
+
+/// Reads of a job over a file of so many row groups.
+async fn reads(job: &Job, groups: usize) -> usize {
+    let count = Arc::new(Reads::default());
+    let store = MemoryObjects::under(count.clone());
+    let row = |n: usize| member(&format!("p{n:02}"), "ups", "s1", "realized", "2018-01-01T00:00:00Z");
+    let rows: Vec<Value> = (0..groups * 5).map(row).collect();
+    let file = put(&store, "a", parquet(&batch(&arrow_schema(&source_schema()), &rows), 5)).await;
+    let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
+    assert_eq!(outputs.counts.rows as usize, groups * 5);
+    count.0.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn a_part_asks_for_footers_and_for_each_row_group_as_often_as_is_told_and_no_more() {
+    let settings = Settings { copied_bytes: i64::MAX, ..Settings::default() };
+    let everybody = Job { settings, ..Job::fields("") };
+    let members = Job { projection: Default::default(), settings, ..Job::segment("ups", "s1", &[]) };
+    let in_time = members.clone().within(Some("2018-01-01T00:00:00Z"), None);
+    let merging = |job: &Job| Job { unique_profiles: false, ..job.clone() };
+    let mut told = Vec::new();
+    for job in [&everybody, &members, &in_time, &merging(&everybody), &merging(&in_time)] {
+        let (one, many) = (reads(job, 1).await, reads(job, 11).await);
+        let of_group = (many - one) / 10;
+        told.push((of_group, one - of_group));
+    }
+    assert_eq!(told, [(3, 1), (4, 1), (4, 1), (4, 1), (6, 1)]);
+}
