@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_come_fast_all_end_and_each_stands_in_the_dataset_once() {
-    let jobs = std::env::var("LOAD_JOBS").map_or(USUAL_JOBS, |text| text.parse().unwrap());
+    let jobs = number("LOAD_JOBS").map_or(USUAL_JOBS, |jobs| jobs as usize);
     let mut world = World::start(1_000).await;
     let segment = world.segments()[0].clone();
     let began = Instant::now();
@@ -100,7 +100,13 @@ async fn ended(world: &World, jobs: usize) -> (BTreeMap<u64, Value>, Vec<f64>) {
     }
 }
 
-fn tell(what: &str, mut figures: Vec<f64>) {
+/// What a variable of the environment says.
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// Shows how figures are spread.
+pub fn tell(what: &str, mut figures: Vec<f64>) {
     figures.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| figures[((figures.len() - 1) as f64 * share) as usize];
     println!("{what:<24} median {:.0}, 99 of 100 {:.0}, most {:.0}", at(0.5), at(0.99), at(1.0));
