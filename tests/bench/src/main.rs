@@ -3,6 +3,7 @@
 mod cases;
 mod contestants;
 mod floor;
+mod functions;
 mod measure;
 mod objects;
 mod ours;
@@ -54,6 +55,15 @@ enum Command {
         /// Parts at a time
         #[arg(long, default_value_t = cores())]
         threads: usize,
+    },
+    /// Print how long built functions take to ask for their first event, and how large they are
+    Functions {
+        /// The folder in which each function has one of its own with its bootstrap, as `sam build` leaves them
+        #[arg(default_value = ".aws-sam/build")]
+        built: PathBuf,
+        /// How often each is started; figures are medians
+        #[arg(long, default_value_t = 21)]
+        rounds: usize,
     },
 }
 
@@ -112,6 +122,7 @@ fn run(cli: Cli) -> Outcome<()> {
             };
             println!("{}", serde_json::to_string(&cost)?);
         }
+        Command::Functions { built, rounds } => print!("{}", functions::table(&built, rounds)?),
     }
     Ok(())
 }
