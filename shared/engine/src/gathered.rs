@@ -3,7 +3,7 @@
 
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::leaf::{LeafChunk, LeafEncoder, Raise, Spans, Widening, lie_within};
+use crate::leaf::{EncodeError, Entries, LeafEncoder, LeafPage, Raise, Spans, Widening, lie_within};
 use arrow_array::RecordBatch;
 use domain::ports::objects::ReadObjects;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
@@ -12,63 +12,122 @@ use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::Result;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec;
 
-/// Reads rows of a row group, given by number in order, with only these leaf columns. As they are stored they are in memory
-/// all at once; they are decoded so many at a time.
-pub(crate) async fn gather<'i, O: ReadObjects>(
-    input: &'i InputFile<O>,
-    group: usize,
-    leaves: &[usize],
-    rows: &[u32],
-    at_a_time: usize,
-) -> std::result::Result<
-    impl Iterator<Item = std::result::Result<RecordBatch, EngineError>> + Send + use<'i, O>,
-    EngineError,
-> {
-    let mut gathered = Gathered { rows: rows.len(), metadata: input.metadata(), chunks: HashMap::new() };
-    let mut left = leaves;
-    while !left.is_empty() {
-        let here;
-        (here, left) = left.split_at(input.fetched_at_a_time(group, left.iter().copied()));
-        for (leaf, chunk) in here.iter().zip(input.chunks(group, here).await?) {
-            gathered.chunks.insert(*leaf, pages_of(input, *leaf, chunk, rows)?);
-        }
-    }
-    let mask = ProjectionMask::leaves(input.schema(), leaves.iter().copied());
-    let levels = parquet_to_arrow_field_levels(input.schema(), mask, Some(input.fields()));
-    let reader = levels
-        .and_then(|levels| ParquetRecordBatchReader::try_new_with_row_groups(&levels, &gathered, at_a_time, None));
-    let mut reader = reader.map_err(|e| input.damaged(e))?;
-    // The decoder may panic over values that no page of ours should hold; it is dropped then.
-    let mut next = move || catch_unwind(AssertUnwindSafe(|| reader.next()));
-    let mut is_broken = false;
-    Ok(std::iter::from_fn(move || match is_broken {
-        true => None,
-        false => next().unwrap_or_else(|_| {
-            is_broken = true;
-            Some(Err(arrow_schema::ArrowError::ParquetError("the decoder gave up".into())))
-        }),
-    })
-    .map(|batch| batch.map_err(|_| input.damage())))
+/// Rows of a row group that are put together: leaf by leaf, as each of them is read, for whatever reason.
+#[derive(Default)]
+pub(crate) struct Gathering {
+    rows: Arc<[u32]>,
+    leaves: Vec<usize>,
+    chunks: HashMap<usize, Vec<Page>>,
 }
 
-/// The rows' pages.
-fn pages_of<O: ReadObjects>(
-    input: &InputFile<O>,
+/// One leaf of them in the making.
+pub(crate) struct GatheredLeaf {
     leaf: usize,
-    mut chunk: LeafChunk,
-    rows: &[u32],
-) -> std::result::Result<Vec<Page>, EngineError> {
-    let as_they_are = (&Raise::default(), Widening::None);
-    let mut encoder = LeafEncoder::unpacked(input.schema().column(leaf)).map_err(EngineError::Encode)?;
-    while let Some((first_row, page)) = chunk.next(|page| lie_within(rows, page)).map_err(|_| input.damage())? {
-        let spans = Spans::of(&page, first_row, chunk.form());
-        encoder.push(&page, &spans, rows, chunk.dictionary.as_ref(), as_they_are).map_err(|e| input.encoding(e))?;
+    rows: Arc<[u32]>,
+    encoder: LeafEncoder,
+}
+
+impl Gathering {
+    /// Rows, given by number in order, of which these leaves are wanted.
+    pub(crate) fn new(leaves: &[usize], rows: Vec<u32>) -> Self {
+        Self { rows: rows.into(), leaves: leaves.to_vec(), chunks: HashMap::new() }
     }
-    encoder.into_pages().map_err(EngineError::Encode)
+
+    /// The rows.
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The leaves that are wanted.
+    pub(crate) fn leaves(&self) -> &[usize] {
+        &self.leaves
+    }
+
+    /// Begins with a leaf that is about to be read; `None` where that is not wanted.
+    pub(crate) fn begin<O: ReadObjects>(
+        &self,
+        input: &InputFile<O>,
+        leaf: usize,
+    ) -> std::result::Result<Option<GatheredLeaf>, EngineError> {
+        if self.rows.is_empty() || !self.leaves.contains(&leaf) || self.chunks.contains_key(&leaf) {
+            return Ok(None);
+        }
+        let encoder = LeafEncoder::unpacked(input.schema().column(leaf)).map_err(EngineError::Encode)?;
+        Ok(Some(GatheredLeaf { leaf, rows: self.rows.clone(), encoder }))
+    }
+
+    /// Ends with a leaf, all of which was read.
+    pub(crate) fn end(&mut self, leaf: GatheredLeaf) -> std::result::Result<(), EngineError> {
+        self.chunks.insert(leaf.leaf, leaf.encoder.into_pages().map_err(EngineError::Encode)?);
+        Ok(())
+    }
+
+    /// Reads what is missing, and decodes the rows, so many at a time. As they are stored they are in memory all at once.
+    pub(crate) async fn decode<O: ReadObjects>(
+        mut self,
+        input: &InputFile<O>,
+        group: usize,
+        at_a_time: usize,
+    ) -> std::result::Result<
+        impl Iterator<Item = std::result::Result<RecordBatch, EngineError>> + Send + use<'_, O>,
+        EngineError,
+    > {
+        let missing: Vec<usize> = self.leaves.iter().copied().filter(|leaf| !self.chunks.contains_key(leaf)).collect();
+        let mut left = missing.as_slice();
+        while !left.is_empty() {
+            let here;
+            (here, left) = left.split_at(input.fetched_at_a_time(group, left.iter().copied()));
+            for (leaf, mut chunk) in here.iter().zip(input.chunks(group, here).await?) {
+                let Some(mut gathered) = self.begin(input, *leaf)? else { continue };
+                while let Some((first_row, page)) =
+                    chunk.next(|page| gathered.lies_within(page)).map_err(|_| input.damage())?
+                {
+                    let spans = Spans::of(&page, first_row, chunk.form());
+                    gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;
+                }
+                self.end(gathered)?;
+            }
+        }
+        let mask = ProjectionMask::leaves(input.schema(), self.leaves.iter().copied());
+        let levels = parquet_to_arrow_field_levels(input.schema(), mask, Some(input.fields()));
+        let gathered = Gathered { rows: self.rows.len(), metadata: input.metadata(), chunks: self.chunks };
+        let reader = levels
+            .and_then(|levels| ParquetRecordBatchReader::try_new_with_row_groups(&levels, &gathered, at_a_time, None));
+        let mut reader = reader.map_err(|e| input.damaged(e))?;
+        // The decoder may panic over values that no page of ours should hold; it is dropped then.
+        let mut next = move || catch_unwind(AssertUnwindSafe(|| reader.next()));
+        let mut is_broken = false;
+        Ok(std::iter::from_fn(move || match is_broken {
+            true => None,
+            false => next().unwrap_or_else(|_| {
+                is_broken = true;
+                Some(Err(arrow_schema::ArrowError::ParquetError("the decoder gave up".into())))
+            }),
+        })
+        .map(|batch| batch.map_err(|_| input.damage())))
+    }
+}
+
+impl GatheredLeaf {
+    /// Whether any of the rows is among those of a page.
+    pub(crate) fn lies_within(&self, page: Range<usize>) -> bool {
+        lie_within(&self.rows, page)
+    }
+
+    /// Takes the rows off a page.
+    pub(crate) fn push(
+        &mut self,
+        page: &LeafPage,
+        spans: &Spans,
+        entries: Option<&Entries>,
+    ) -> std::result::Result<(), EncodeError> {
+        self.encoder.push(page, spans, &self.rows, entries, (&Raise::default(), Widening::None))
+    }
 }
 
 /// Leaf columns of rows, in memory.

@@ -1,7 +1,7 @@
 //! One data file, opened: its columns, its row groups, and streams of the rows in them.
 
 use crate::error::EngineError;
-use crate::gathered::gather;
+use crate::gathered::Gathering;
 use crate::int96::in_micros;
 use crate::leaf::{ChunkBytes, EncodeError, LeafChunk, LeafForm};
 use crate::part::Settings;
@@ -143,19 +143,19 @@ impl<O: ReadObjects> InputFile<O> {
         }))
     }
 
-    /// Rows of a row group, given by number in order, with only these leaf columns; as [`InputFile::stream`] has them.
+    /// Rows of a row group with only the leaf columns that are wanted of them; as [`InputFile::stream`] has them.
     pub(crate) async fn read_rows(
         &self,
         group: usize,
-        leaves: &[usize],
-        rows: &[u32],
+        wanted: Gathering,
         row_batch: usize,
     ) -> Result<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'_, O>, EngineError> {
+        let (rows, leaves) = (wanted.rows(), wanted.leaves());
         let all = self.rows(group) as usize;
         let is_handled = |leaf: &usize| LeafForm::of(&self.schema().column(*leaf)).is_some();
         if rows.len() < all && leaves.iter().all(is_handled) {
             let at_a_time = self.rows_at_a_time(group, leaves, row_batch);
-            return Ok(Either::Left(stream::iter(gather(self, group, leaves, rows, at_a_time).await?)));
+            return Ok(Either::Left(stream::iter(wanted.decode(self, group, at_a_time).await?)));
         }
         let runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[0] as usize + run.len());
         let selection = (rows.len() < all).then(|| RowSelection::from_consecutive_ranges(runs, all));

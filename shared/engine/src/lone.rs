@@ -5,6 +5,7 @@ use crate::batches::{Batches, Targets, broken};
 use crate::bounds::{Bounds, ids_within, widen};
 use crate::copied;
 use crate::error::EngineError;
+use crate::gathered::{GatheredLeaf, Gathering};
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
@@ -20,6 +21,7 @@ use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
 use parquet::arrow::arrow_writer::compute_leaves;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Rows of a file that are exported as they stand.
 pub(crate) struct LoneRows<'a> {
@@ -177,7 +179,8 @@ impl<'a> LoneRows<'a> {
                 .decode_rows(input, StructArray::new_empty_fields(chosen.rows.len(), None), 0, chosen, batches)
                 .await;
         }
-        let mut stream = input.read_rows(group, &leaves, &chosen.rows, self.settings.row_batch).await?;
+        let wanted = Gathering::new(&leaves, chosen.rows.clone());
+        let mut stream = input.read_rows(group, wanted, self.settings.row_batch).await?;
         let mut at = 0;
         while let Some(batch) = stream.next().await {
             let rows = StructArray::from(batch?);
@@ -239,7 +242,7 @@ impl<'a> LoneRows<'a> {
         let (kept, leaves): (Vec<_>, Vec<_>) = self.moved().partition(|(_, _, leaf)| group.has(leaf.leaf));
         for at in kept {
             if let Some(chunk) = group.take(at.2.leaf) {
-                self.move_leaf(input, (at, chunk), chosen, batches).await?;
+                self.move_leaf(input, (at, chunk), chosen, None, batches).await?;
                 tally.report(0)?;
             }
         }
@@ -250,7 +253,9 @@ impl<'a> LoneRows<'a> {
             let numbers: Vec<usize> = here.iter().map(|(_, _, leaf)| leaf.leaf).collect();
             for (at, bytes) in here.iter().zip(input.chunk_bytes(number, &numbers).await?) {
                 let chunk = input.open_chunk(number, at.2.leaf, bytes)?;
-                self.move_leaf(input, (*at, chunk), chosen, batches).await?;
+                let mut beside = group.beside.begin(input, at.2.leaf)?;
+                self.move_leaf(input, (*at, chunk), chosen, beside.as_mut(), batches).await?;
+                beside.map_or(Ok(()), |beside| group.beside.end(beside))?;
                 tally.report(0)?;
             }
         }
@@ -270,11 +275,13 @@ impl<'a> LoneRows<'a> {
         })
     }
 
+    /// Adds a leaf of the chosen rows, and of those beside them.
     async fn move_leaf<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &self,
         input: &InputFile<O>,
         ((slot, at, leaf), mut chunk): ((usize, usize, &MovedLeaf), LeafChunk),
         chosen: &mut Chosen,
+        mut beside: Option<&mut GatheredLeaf>,
         batches: &mut Batches<'_, O, F>,
     ) -> Result<(), EngineError> {
         let is_id = self.layout.schema.field(slot).name() == PROFILE_ID;
@@ -290,9 +297,17 @@ impl<'a> LoneRows<'a> {
             encoders.push(encoder);
         }
         let rows = &chosen.rows;
-        while let Some((first_row, page)) = chunk.next(|page| lie_within(rows, page)).map_err(|_| input.damage())? {
+        let is_asked_for = |page: Range<usize>, beside: Option<&GatheredLeaf>| {
+            lie_within(rows, page.clone()) || beside.is_some_and(|beside| beside.lies_within(page))
+        };
+        while let Some((first_row, page)) =
+            chunk.next(|page| is_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?
+        {
             let spans = Spans::of(&page, first_row, chunk.form());
             let entries = chunk.dictionary.as_ref();
+            if let Some(beside) = &mut beside {
+                beside.push(&page, &spans, entries).map_err(|e| input.encoding(e))?;
+            }
             for ((encoder, (_, rows)), bounds) in encoders.iter_mut().zip(&chosen.divided).zip(&mut chosen.bounds) {
                 if is_id {
                     widen(bounds, (&page, &spans), rows, entries).map_err(|_| input.damage())?;

@@ -1,6 +1,7 @@
 //! A row group under way: leaf columns that were read to judge it are not read again to move them.
 
 use crate::error::EngineError;
+use crate::gathered::Gathering;
 use crate::input::InputFile;
 use crate::leaf::LeafChunk;
 use domain::ports::objects::ReadObjects;
@@ -15,12 +16,14 @@ pub(crate) struct RowGroup<'i, O> {
     /// The leaves that are worth keeping, as they are read again.
     again: &'i BTreeSet<usize>,
     kept: HashMap<usize, LeafChunk>,
+    /// Other rows, which are taken off the pages that are moved.
+    pub(crate) beside: Gathering,
 }
 
 impl<'i, O: ReadObjects> RowGroup<'i, O> {
     /// A row group of which these leaves will be moved.
     pub(crate) fn new(input: &'i InputFile<O>, number: usize, again: &'i BTreeSet<usize>) -> Self {
-        Self { input, number, again, kept: HashMap::new() }
+        Self { input, number, again, kept: HashMap::new(), beside: Gathering::default() }
     }
 
     /// Leaf columns, page by page.

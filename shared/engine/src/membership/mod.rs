@@ -141,6 +141,11 @@ impl Wanted {
         asked.iter().filter(move |asked| timely && asked.statuses.meets(status)).map(|asked| asked.entry)
     }
 
+    /// Whether it matters when somebody was qualified.
+    pub(crate) fn is_windowed(&self) -> bool {
+        !self.window.is_open()
+    }
+
     /// The number of a segment id that somebody asks for.
     fn segment(&self, id: &[u8]) -> Option<u32> {
         self.numbers.get(id).copied()
@@ -187,7 +192,7 @@ impl MembershipColumn {
                 _ => return Err(ill_formed()),
             }
         }
-        let with_times = with_times || !wanted.window.is_open();
+        let with_times = with_times || wanted.is_windowed();
         let time = self.time.as_ref().filter(|_| with_times).and_then(|field| find(fields, field));
         let time = time.map(|column| match column.kind {
             FileKind::Leaf(leaf, DataType::Timestamp(unit, _)) => {

@@ -6,6 +6,7 @@ use super::rank::NO_TIME;
 use super::standing::Standing;
 use super::{Halt, NUMBERED, Work, bytes_of, grow};
 use crate::error::EngineError;
+use crate::gathered::Gathering;
 use crate::hashes::Hashes;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
@@ -42,7 +43,7 @@ pub(super) struct Rows {
     pub(super) position: Vec<u32>,
     /// The profile of each.
     pub(super) profile: Vec<u32>,
-    /// When each was ingested, in microseconds; [`NO_TIME`] where that is not known.
+    /// When each was ingested, in microseconds; [`NO_TIME`] where that is not known, or nothing asks for it.
     pub(super) ingest_time: Vec<i64>,
     /// Where the rows of each file end.
     ends: Vec<usize>,
@@ -105,7 +106,68 @@ impl Index {
             IdentityGraph::None => Standing::new(&rows, ids, &hashes).tell_apart(work, &mut rows, tally).await?,
             IdentityGraph::Pdg => ids,
         };
+        rows.read_times(work, profiles, tally).await?;
         Ok(Self { rows, profiles, ids })
+    }
+}
+
+/// Whether the times of a file are asked of all its rows: for a filter by time, and to choose and order events.
+fn all_are_timed<O: ReadObjects>(work: &Work<'_, O>, file: usize) -> bool {
+    let source = work.part.task.part.files[file].source;
+    work.part.task.plan.filter.updated_after.is_some() || work.part.sources[source].holds_events()
+}
+
+/// Where a file keeps when its rows were ingested.
+fn time_column<'f, O: ReadObjects>(work: &Work<'_, O>, file: usize, input: &'f InputFile<O>) -> Option<&'f FileColumn> {
+    let source = &work.part.sources[work.part.task.part.files[file].source];
+    source.ingest_time.as_ref().and_then(|field| find(&input.columns, field))
+}
+
+impl Rows {
+    /// Reads the times that were left out: only rows that share their profile with others stand in an order.
+    async fn read_times<O: ReadObjects + WriteObjects>(
+        &mut self,
+        work: &Work<'_, O>,
+        profiles: usize,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), EngineError> {
+        let untimed = || (0..work.inputs.len()).filter(|file| !all_are_timed(work, *file));
+        let mut rows_of_profile = vec![0u8; profiles];
+        for row in untimed().flat_map(|file| self.of_file(file)) {
+            let rows = &mut rows_of_profile[self.profile[row] as usize];
+            *rows = rows.saturating_add(1);
+        }
+        for file in untimed() {
+            let input = &work.inputs[file];
+            let Some(column) = time_column(work, file, input) else { continue };
+            let mut leaves = Vec::new();
+            column.witness(&mut leaves);
+            for &group in &input.groups {
+                let of_group = self.of_group(file, input, group);
+                let shares = |row: &u32| rows_of_profile[self.profile[*row as usize] as usize] > 1;
+                let rows: Vec<u32> = (of_group.start as u32..of_group.end as u32).filter(shares).collect();
+                if rows.is_empty() {
+                    continue;
+                }
+                let wanted = Gathering::new(&leaves, self.numbers(input, group, &rows));
+                let mut stream = input.read_rows(group, wanted, work.part.task.settings.row_batch).await?;
+                let mut unread = rows.as_slice();
+                while let Some(batch) = stream.next().await {
+                    let batch = StructArray::from(batch?);
+                    let times = times(input, Some(column), &batch)?;
+                    let read;
+                    (read, unread) = unread.split_at_checked(batch.len()).ok_or_else(|| input.damage())?;
+                    for (at, row) in read.iter().enumerate() {
+                        self.ingest_time[*row as usize] = time(times.as_ref(), at);
+                    }
+                    tally.report(0)?;
+                }
+                if !unread.is_empty() {
+                    return Err(input.lacks_rows());
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -136,7 +198,7 @@ impl Reading {
         let source = &work.part.sources[file.source];
         let deleted = work.part.deletes.of(file, input);
         let profile = ProfileIds::bind(source, input);
-        let ingest_time = source.ingest_time.as_ref().and_then(|field| find(&input.columns, field));
+        let ingest_time = time_column(work, at, input).filter(|_| all_are_timed(work, at));
         let mut leaves = deleted.leaves.clone();
         leaves.extend(profile.leaf());
         ingest_time.iter().for_each(|column| column.witness(&mut leaves));
@@ -188,10 +250,14 @@ impl Reading {
             self.rows.grow();
             self.rows.position.push((first_row + row as u64) as u32);
             self.rows.profile.push(self.ids.of(self.hashes.of(id)));
-            self.rows.ingest_time.push(times.as_ref().filter(|t| t.is_valid(row)).map_or(NO_TIME, |t| t.value(row)));
+            self.rows.ingest_time.push(time(times.as_ref(), row));
         }
         Ok(())
     }
+}
+
+fn time(times: Option<&TimestampMicrosecondArray>, row: usize) -> i64 {
+    times.filter(|times| times.is_valid(row)).map_or(NO_TIME, |times| times.value(row))
 }
 
 fn times<O: ReadObjects>(

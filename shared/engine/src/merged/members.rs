@@ -67,7 +67,10 @@ impl<'a> Members<'a> {
                 let none_again = BTreeSet::new();
                 let mut of_group = RowGroup::new(input, group, &none_again);
                 let mut finder = bound.finder(&mut of_group).await?;
-                while let Some(stored) = finder.next(&mut of_group, |_, m| row(m).is_some()).await? {
+                // The time of a profile's one membership matters where a window is asked for.
+                let is_timed =
+                    |row: u32| wanted.is_windowed() || fragments[index.rows.profile[row as usize] as usize] > 1;
+                while let Some(stored) = finder.next(&mut of_group, |_, m| row(m).is_some_and(is_timed)).await? {
                     for m in &stored.found {
                         if let (Some(row), asked @ [_, ..]) = (row(m), stored.asked(wanted, m)) {
                             found.add(row, m, stored.namespace(m), asked);

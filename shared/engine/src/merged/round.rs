@@ -6,6 +6,7 @@ use super::rank::{NO_TIME, Rank};
 use super::verdict::Verdict;
 use crate::batches::{Batches, broken};
 use crate::error::EngineError;
+use crate::gathered::Gathering;
 use crate::identities;
 use crate::input::InputFile;
 use crate::layout::{EventLayout, IDENTITY_MAP};
@@ -191,12 +192,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         for &group in &input.groups {
             let rows = self.rows_of(file, group, is_wanted).into_iter();
             let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
+            let mut of_group = RowGroup::new(input, group, &again);
+            of_group.beside = Gathering::new(&form.leaves, self.index.rows.numbers(input, group, &rows));
             if !lone.is_empty() {
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
                 let lone = self.index.rows.numbers(input, group, &lone);
-                lone_rows.write(&mut RowGroup::new(input, group, &again), lone, targets, batches, tally).await?;
+                lone_rows.write(&mut of_group, lone, targets, batches, tally).await?;
             }
-            let Some(mut stream) = self.stream(input, group, &form.leaves, &rows).await? else { continue };
+            let Some(mut stream) = self.stream(input, group, of_group.beside).await? else { continue };
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
@@ -241,7 +244,8 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let mut held = Vec::new();
         for &group in &input.groups {
             let wanted = self.rows_of(file, group, is_wanted);
-            let Some(mut stream) = self.stream(input, group, &leaves, &wanted).await? else { continue };
+            let gathering = Gathering::new(&leaves, rows.numbers(input, group, &wanted));
+            let Some(mut stream) = self.stream(input, group, gathering).await? else { continue };
             let mut unread = wanted.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
@@ -266,20 +270,18 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         (of_group.start as u32..of_group.end as u32).filter(is_wanted).collect()
     }
 
-    /// The given rows of a row group; `None` where there are none.
+    /// Rows of a row group; `None` where none are wanted.
     async fn stream(
         &self,
         input: &'a InputFile<O>,
         group: usize,
-        leaves: &[usize],
-        rows: &[u32],
+        wanted: Gathering,
     ) -> Result<Option<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'a, O>>, EngineError>
     {
-        if rows.is_empty() {
-            return Ok(None);
+        match wanted.rows() {
+            [] => Ok(None),
+            _ => input.read_rows(group, wanted, self.part.task.settings.row_batch).await.map(Some),
         }
-        let numbers = self.index.rows.numbers(input, group, rows);
-        input.read_rows(group, leaves, &numbers, self.part.task.settings.row_batch).await.map(Some)
     }
 
     /// The events of profiles, as a column beside them. Both are in order of profile; events are taken off the front.

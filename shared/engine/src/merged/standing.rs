@@ -4,6 +4,7 @@
 use super::index::Rows;
 use super::numbers::Numbers;
 use super::{Halt, Work, bytes_of, grow};
+use crate::gathered::Gathering;
 use crate::hashes::Hashes;
 use crate::identities::BoundPrimary;
 use crate::part::{Progress, Step, Tally};
@@ -71,7 +72,7 @@ impl<'a> Standing<'a> {
                 };
                 let numbers = rows.numbers(input, group, &sharing);
                 let row_batch = work.part.task.settings.row_batch;
-                let mut stream = input.read_rows(group, &primary.leaves, &numbers, row_batch).await?;
+                let mut stream = input.read_rows(group, Gathering::new(&primary.leaves, numbers), row_batch).await?;
                 while let Some(batch) = stream.next().await {
                     let tell = |_: usize, identity: Option<(&str, &str)>| {
                         if let Some(row) = unread.next() {
