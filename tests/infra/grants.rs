@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const MANAGED: [&str; 2] = ["service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"];
 
 /// A call in a function's code → the actions behind it. A write in a transaction needs the action of its kind.
-const CALLS: [(&str, &[&str]); 38] = [
+const CALLS: [(&str, &[&str]); 39] = [
     ("clients.client(", &["dynamodb:GetItem"]),
     ("registry.registry(", &["dynamodb:Query"]),
     ("registry.put_entry(", &["dynamodb:PutItem"]),
@@ -16,6 +16,7 @@ const CALLS: [(&str, &[&str]); 38] = [
     ("jobs.create(", &["dynamodb:PutItem"]),
     ("jobs.job(", &["dynamodb:GetItem"]),
     ("jobs.page(", &["dynamodb:BatchGetItem", "dynamodb:Query"]),
+    ("jobs.running(", &["dynamodb:Query"]),
     ("jobs.swap(", &["dynamodb:UpdateItem"]),
     ("jobs.delete(", &["dynamodb:DeleteItem"]),
     ("jobs.report(", &["dynamodb:UpdateItem"]),

@@ -17,6 +17,8 @@ pub struct Machine {
     pub clock: ManualClock,
     pub random: SeededRandom,
     pub settings: Settings,
+    /// The settings of the route that creates jobs.
+    pub limits: create_export_job::Settings,
 }
 
 impl Ports for Machine {

@@ -84,13 +84,7 @@ impl Plain {
                 world.storm.strike_at(*call, fault);
             }
         }
-        let body = json!({
-            "destination": {"datasetId": "exports", "segmentPerBatch": true},
-            "schema": {"name": "_xdm.context.profile"},
-            "mergePolicy": {"id": "by-time"},
-            "filter": {"segments": [{"segmentId": "gold"}, {"segmentId": "silver"}]},
-        });
-        let create = Task::create(world.machine(), 0, request(&world, "", body.to_string().into_bytes()));
+        let create = Task::create(world.machine(), 0, post(&world.tenants[0]));
         Self {
             world,
             seen: Seen::default(),
@@ -121,7 +115,7 @@ impl Plain {
     /// A client cancels the job, or deletes it.
     pub fn cancel(&mut self) {
         if let Some((_, id)) = self.job() {
-            let request = request(&self.world, &id.to_string(), Vec::new());
+            let request = request(&self.world.tenants[0], &id.to_string(), Vec::new());
             self.tasks.push_front(Task::delete(self.world.machine(), 1, request));
         }
     }
@@ -214,7 +208,18 @@ impl Plain {
     }
 }
 
-fn request(world: &World, id: &str, body: Vec<u8>) -> Request {
+/// `POST /export/jobs` of a job of two batches.
+pub fn post(tenant: &Tenant) -> Request {
+    let body = json!({
+        "destination": {"datasetId": "exports", "segmentPerBatch": true},
+        "schema": {"name": "_xdm.context.profile"},
+        "mergePolicy": {"id": "by-time"},
+        "filter": {"segments": [{"segmentId": "gold"}, {"segmentId": "silver"}]},
+    });
+    request(tenant, "", body.to_string().into_bytes())
+}
+
+fn request(tenant: &Tenant, id: &str, body: Vec<u8>) -> Request {
     // A client that gets no answer comes again with the same key; here it comes once.
     Request {
         id: id.into(),
@@ -222,6 +227,6 @@ fn request(world: &World, id: &str, body: Vec<u8>) -> Request {
         headers: serde_json::from_value(json!({"idempotency-key": "key"})).expect("they are headers"),
         body,
         request_id: "request".into(),
-        caller: Caller { tenant: world.tenants[0].clone(), client: "client".into(), permissions: Vec::new() },
+        caller: Caller { tenant: tenant.clone(), client: "client".into(), permissions: Vec::new() },
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::checks::Seen;
 use crate::dice::Dice;
-use crate::inbox::Inbox;
+use crate::inbox::{Habits, Inbox};
 use crate::tasks::{Done, Task};
 use crate::world::{GRACE_SECONDS, MAX_ATTEMPTS, World};
 use domain::guard::Guard;
@@ -37,6 +37,8 @@ pub struct Tally {
     pub abandoned: usize,
     pub killed: usize,
     pub dead_letters: usize,
+    /// POSTs that were refused since too many jobs were running.
+    pub refused: usize,
     pub steps: usize,
 }
 
@@ -49,6 +51,7 @@ impl Tally {
         self.abandoned += other.abandoned;
         self.killed += other.killed;
         self.dead_letters += other.dead_letters;
+        self.refused += other.refused;
         self.steps += other.steps;
     }
 }
@@ -91,11 +94,13 @@ pub fn run(seed: u64, tells: bool) -> Result<Tally, String> {
         _ => dice.from(1, 5),
     };
     let world = World::new(&dice, dice.from(2, 5));
+    let fair = *dice.one_of(&[0, 500, 950]).unwrap_or(&0);
+    let inbox = Inbox::new(Habits { late: 50, twice: 80, fair });
     let mut run = Run {
         world,
         dice,
         seen: Seen::default(),
-        inbox: Inbox::default(),
+        inbox,
         tasks: Vec::new(),
         asleep: Vec::new(),
         asked: Vec::new(),
@@ -300,7 +305,16 @@ impl Run {
     /// I12 and I4, as a client sees them.
     fn reply(&mut self, number: usize, reply: Result<edge::http::Reply, u16>) -> Result<(), String> {
         let asked = &self.asked[number];
-        let Ok(reply) = reply else { return Ok(()) };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(429) => {
+                // The client comes again.
+                self.tally.refused += 1;
+                self.to_create += 1;
+                return Ok(());
+            }
+            Err(_) => return Ok(()),
+        };
         if let Some(id) = asked.deletes {
             let key = (asked.tenant.clone(), id);
             let state = self.world.jobs.inspect(|tables| tables.jobs.get(&key).map(|record| record.job.state));

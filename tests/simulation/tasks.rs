@@ -60,8 +60,8 @@ impl Task {
     /// `POST /export/jobs`.
     pub fn create(machine: Machine, number: usize, request: Request) -> Self {
         Self::new(format!("POST {number}"), async move {
-            let Machine { jobs, registry, queue, clock, random, .. } = &machine;
-            let reply = create_export_job::handle(jobs, registry, queue, clock, random, request).await;
+            let Machine { jobs, registry, queue, clock, random, limits, .. } = &machine;
+            let reply = create_export_job::handle(jobs, registry, queue, clock, random, limits, request).await;
             Done::Reply(number, reply.map_err(|problem| problem.code.status()))
         })
     }

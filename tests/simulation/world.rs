@@ -38,6 +38,8 @@ pub struct World {
     pub lease: u32,
     /// Seconds after which a part is split.
     pub split_after: u32,
+    /// Jobs of a tenant that may run at a time.
+    max_running_jobs: usize,
     /// The part sizes of the releases that run side by side.
     part_bytes: [u64; 2],
 }
@@ -59,6 +61,7 @@ impl World {
             files: Cell::new(0),
             lease: *dice.one_of(&[1, 30, 120]).unwrap_or(&120),
             split_after: *dice.one_of(&[5, 60, 900]).unwrap_or(&900),
+            max_running_jobs: *dice.one_of(&[1_000, 1_000, 2]).unwrap_or(&1_000),
             part_bytes: [dice.from(20, 200) as u64, dice.from(20, 200) as u64],
             dice: dice.clone(),
         };
@@ -74,11 +77,19 @@ impl World {
 
     /// A calm world in which a job has so many parts.
     pub fn calm(parts: usize) -> Self {
+        Self::of_parts(&[parts])
+    }
+
+    /// A calm world in which a job of the first tenant has so many parts, one of the second so many, and so on.
+    pub fn of_parts(parts: &[usize]) -> Self {
         let dice = Dice::new(0);
-        let world = Self { lease: 30, split_after: 900, part_bytes: [100; 2], ..Self::new(&dice, 1) };
+        let usual = Self::new(&dice, parts.len());
+        let world = Self { lease: 30, split_after: 900, part_bytes: [100; 2], max_running_jobs: 1_000, ..usual };
         world.storm.calm_down();
-        let files = (0..parts).map(|_| world.file(0, 8, 4, false)).collect();
-        world.lake.commit(&world.table(0, "profiles"), files);
+        for (tenant, parts) in (0..).zip(parts) {
+            let files = (0..*parts).map(|at| world.file(at, 8, 4, tenant % 2 == 1)).collect();
+            world.lake.commit(&world.table(tenant, "profiles"), files);
+        }
         world
     }
 
@@ -124,6 +135,7 @@ impl World {
                 split_after_seconds: self.split_after,
                 collect_grace_seconds: GRACE_SECONDS,
             },
+            limits: create_export_job::Settings { max_running_jobs: self.max_running_jobs },
         }
     }
 

@@ -11,7 +11,7 @@ pub use wiring::{SETTINGS, run};
 use domain::id::{BatchId, JobId, uuid_v4};
 use domain::job::{Echo, Job, JobRecord, Progress, render};
 use domain::message::{Message, Task};
-use domain::ports::jobs::{CreateJobs, Created, FirstUse, IdempotencyKey, ReadJobs};
+use domain::ports::jobs::{CountJobs, CreateJobs, Created, FirstUse, IdempotencyKey, ReadJobs};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::ReadRegistry;
 use domain::ports::{Clock, Random};
@@ -27,18 +27,26 @@ const MOST_DRAWS: usize = 16;
 /// Largest job record as JSON, in bytes; an item of the store ends at 400 KiB, and the record still grows.
 const MAX_RECORD_BYTES: usize = 350 * 1024;
 
-/// Creates the job that the request asks for; or gives again the one that its idempotency key made, whatever has become of
-/// the registry meanwhile.
+/// What the route is told at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Jobs of one sandbox that may run at a time.
+    pub max_running_jobs: usize,
+}
+
+/// Creates the job that the request asks for, unless too many run already; or gives again the one that its idempotency key
+/// made, whatever has become of the registry meanwhile.
 pub async fn handle<J, G, Q>(
     jobs: &J,
     registry: &G,
     queue: &Q,
     clock: &impl Clock,
     random: &impl Random,
+    settings: &Settings,
     request: Request,
 ) -> Result<Reply, Problem>
 where
-    J: CreateJobs + ReadJobs,
+    J: CreateJobs + ReadJobs + CountJobs,
     G: ReadRegistry,
     Q: SendMessages,
 {
@@ -53,6 +61,7 @@ where
     let body = request.json()?;
     let registry = registry.registry(&request.caller.tenant).await.map_err(failure::of_store)?;
     let accepted = validation::judge(&body, &registry, || BatchId::new(random.bits()))?;
+    judge_load(jobs, &request, settings.max_running_jobs).await?;
     let (record, fresh) = store(jobs, clock, random, &request, (sent, key), accepted).await?;
     if fresh {
         send_on_its_way(queue, &record.job).await;
@@ -63,6 +72,18 @@ where
 fn reply(record: &JobRecord) -> Reply {
     tracing::Span::current().record("job_id", record.job.id.value());
     Reply::ok(render(record)).with("X-Location", format!("/export/jobs/{}", record.job.id))
+}
+
+/// Refuses a job beyond the sandbox's share. The count may lag a moment, so that a burst may go beyond it; nothing else is
+/// kept, so that nobody is refused for longer than so many jobs run.
+async fn judge_load<J: CountJobs>(jobs: &J, request: &Request, most: usize) -> Result<(), Problem> {
+    let running = jobs.running(&request.caller.tenant, most).await.map_err(failure::of_store)?;
+    if running < most {
+        return Ok(());
+    }
+    let title = format!("{most} export jobs of this sandbox are running; no more may at a time.");
+    let detail = "Repeat the request after the time in Retry-After; an Idempotency-Key makes that safe.";
+    Err(Problem::new(Code::TooManyRequests, title, detail))
 }
 
 /// C1: the job under an id that nobody has, or the key's own job; and whether it is the former.

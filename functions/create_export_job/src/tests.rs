@@ -2,6 +2,7 @@
 
 mod datasets;
 mod keys;
+mod load;
 mod rules;
 
 use super::*;
@@ -32,6 +33,7 @@ struct World {
     queue: MemoryQueue,
     clock: ManualClock,
     random: SeededRandom,
+    settings: Settings,
 }
 
 impl World {
@@ -46,6 +48,7 @@ impl World {
             queue: MemoryQueue::default(),
             clock: ManualClock::at(fixtures::NOW),
             random: SeededRandom::new(1),
+            settings: Settings { max_running_jobs: 1_000 },
         }
     }
 
@@ -60,7 +63,8 @@ impl World {
         for (name, value) in headers {
             event["headers"][*name] = json!(value);
         }
-        let handler = |request| handle(&self.jobs, &self.registry, &self.queue, &self.clock, &self.random, request);
+        let World { jobs, registry, queue, clock, random, settings } = self;
+        let handler = |request| handle(jobs, registry, queue, clock, random, settings, request);
         let mut reply = respond(Operation::Create, event, &self.random, &handler).await;
         reply["body"] = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
         reply
@@ -186,7 +190,8 @@ async fn a_millisecond_without_a_free_id_is_a_503_and_not_another_requests_job()
     let world = World::new();
     let taken = Job { id: JobId::new(fixtures::NOW, 7), ..fixtures::job(&tenant(), 1) };
     world.jobs.create(&taken, None, fixtures::NOW).await.unwrap();
-    let handler = |request| handle(&world.jobs, &world.registry, &world.queue, &world.clock, &SameBits, request);
+    let World { jobs, registry, queue, clock, settings, .. } = &world;
+    let handler = |request| handle(jobs, registry, queue, clock, &SameBits, settings, request);
     let mut event: Value = serde_json::from_str(EVENT).unwrap();
     event["body"] = json!(smallest().to_string());
     let reply = respond(Operation::Create, event, &SameBits, &handler).await;

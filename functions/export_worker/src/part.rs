@@ -152,7 +152,7 @@ async fn hand_in<P: Ports>(ports: &P, job: &Job, work: &Work, mine: &Mine, list:
         return Ok(());
     }
     let shards = ports.jobs().shards(&job.tenant, job.id, work.shards).await?;
-    let progress = progress_of(&shards);
+    let progress = Progress { told: Some(ports.clock().now()), ..progress_of(&shards) };
     ports.jobs().report(&job.tenant, job.id, progress).await?;
     if commit::all_done(&shards, work.shards) {
         ports.queue().send(&[Message::new(&job.tenant, job.id, Task::Commit)]).await?;
@@ -167,5 +167,6 @@ fn progress_of(shards: &[Shard]) -> Progress {
         weight_done: sum.weight_done + shard.weight_done,
         rows: sum.rows + shard.counts.rows,
         bytes: sum.bytes + shard.counts.bytes,
+        told: sum.told,
     })
 }

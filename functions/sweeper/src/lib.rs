@@ -9,10 +9,10 @@ pub use wiring::{SETTINGS, run};
 
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{Job, JobError};
+use domain::job::{Job, JobError, JobRecord};
 use domain::message::{Message, Task};
 use domain::ports::Clock;
-use domain::ports::jobs::{CollectJobs, Due, FindDue, MoveJobs, PartRef, PartState, StoreError, Swap, WorkParts};
+use domain::ports::jobs::{CollectJobs, Due, FindDue, MoveJobs, Part, PartRef, PartState, StoreError, Swap, WorkParts};
 use domain::ports::queue::{QueueError, SendMessages};
 use domain::problem::Code;
 use domain::state::State;
@@ -22,7 +22,7 @@ use domain::tenant::Tenant;
 const SWEEP_SIZE: usize = 500;
 /// Sweeps in one run, so that a run ends whatever piles up.
 const MOST_SWEEPS: usize = 20;
-/// Shortest and longest wait before an unclaimed part's message is sent again, in seconds.
+/// Shortest and longest wait before a part's message is sent again, in seconds.
 const PART_WAITS: (i64, i64) = (120, 1_800);
 
 /// How long cleaning up may take before it is sent on its way again, in seconds.
@@ -157,7 +157,7 @@ fn never_planned(tries: u32) -> JobError {
     JobError { code: Code::Internal.text(), msg, call_stack: Vec::new() }
 }
 
-/// A pending part of a job under way: its message again. Of a job that has ended: never again.
+/// A pending part of a job under way: its message again, if that may help. Of a job that has ended: never again.
 async fn sweep_part<J: WorkParts, Q: SendMessages>(
     jobs: &J,
     queue: &Q,
@@ -166,26 +166,46 @@ async fn sweep_part<J: WorkParts, Q: SendMessages>(
     swept: &mut Swept,
 ) -> Result<(), SweepError> {
     let record = jobs.job(&part.tenant, part.job).await?;
-    let Some(job) = record.map(|r| r.job).filter(|j| !j.state.is_terminal()) else {
+    let Some(record) = record.filter(|record| !record.job.state.is_terminal()) else {
         return Ok(jobs.postpone_part(part, None).await?);
     };
-    if jobs.part(part).await?.is_none_or(|p| p.state != PartState::Pending) {
+    let Some(pending) = jobs.part(part).await?.filter(|pending| pending.state == PartState::Pending) else {
         return Ok(());
-    }
-    let now = clock.now();
-    jobs.postpone_part(part, Some(next_look(&job, now))).await?;
-    if job.state == State::Processing {
+    };
+    let (again, next) = look_at(&record, &pending, clock.now());
+    jobs.postpone_part(part, Some(next)).await?;
+    if again && record.job.state == State::Processing {
         queue.send(&[Message::new(&part.tenant, part.job, Task::Part { part: part.part })]).await?;
         swept.parts += 1;
     }
     Ok(())
 }
 
-/// When to look at a part again: after as long as the job has been processed already, so that the waits double and a
-/// backlog is not flooded.
-fn next_look(job: &Job, now: Millis) -> Millis {
-    let age = job.export_times.0.map_or(0, |start| (now.0 - start.0) / 1_000);
-    now.plus_seconds(age.clamp(PART_WAITS.0, PART_WAITS.1))
+/// Whether a part's message is sent again now, and when to look at the part next.
+///
+/// The message of a part that was begun has been used up. That of any other most likely waits for its turn: sent again it
+/// only makes the queue longer. So such a part is left alone while its job moves, until nothing has moved for half of the
+/// job's age. Of a job of which nothing was ever done the first part goes ahead alone: if it comes through, the others'
+/// messages can be told from lost ones. The waits double with the job's age, up to the longest, after which all is sent.
+fn look_at(record: &JobRecord, part: &Part, now: Millis) -> (bool, Millis) {
+    let JobRecord { job, progress } = record;
+    let age = job.export_times.0.map_or(0, |start| seconds(start, now));
+    let next = now.plus_seconds(age.clamp(PART_WAITS.0, PART_WAITS.1));
+    // A half, too, is what a worker left of a part that it had begun.
+    let begun = part.attempt > 0 || job.work.as_ref().is_some_and(|work| part.number >= work.parts);
+    match progress.told {
+        _ if begun => (true, next),
+        None => (part.number == 0 || age >= PART_WAITS.1, next),
+        Some(moved) => {
+            let patience = (age / 2).clamp(PART_WAITS.0, PART_WAITS.1);
+            let still = seconds(moved, now) >= patience;
+            (still, if still { next } else { moved.plus_seconds(patience) })
+        }
+    }
+}
+
+fn seconds(from: Millis, to: Millis) -> i64 {
+    (to.0 - from.0) / 1_000
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+mod backlog;
+
 use super::*;
-use domain::job::Work;
-use domain::ports::jobs::{CollectJobs, CreateJobs, PlanParts, ReadJobs};
+use domain::job::{Progress, Work};
+use domain::plan::Counts;
+use domain::ports::jobs::{Claim, CollectJobs, CreateJobs, EndJobs, PartDone, PartSplit, PlanParts, ReadJobs};
 use testkit::{ManualClock, MemoryJobs, MemoryQueue, fixtures};
 
 const SETTINGS: Settings = Settings { max_attempts: 5, collect_grace_seconds: 3_600 };
@@ -30,14 +33,26 @@ impl World {
 
     /// The job under way with one part, whose message was lost.
     async fn with_a_part() -> (Self, PartRef) {
-        let world = Self::new().await;
-        let due = world.clock.now().plus_seconds(120);
-        world.jobs.create_shards(&world.job, &[1]).await.unwrap();
-        world.jobs.create_parts(&world.job, 1, &[10], due).await.unwrap();
-        let work = Work { run_id: "r".into(), shards: 1, parts: 1, weight: 10 };
-        world.jobs.swap(&world.job.start(work, world.clock.now()).unwrap()).await.unwrap();
-        let part = PartRef { tenant: world.job.tenant.clone(), job: world.job.id, shard: 0, part: 0 };
+        let world = Self::with_parts(1).await;
+        let part = world.part(0);
         (world, part)
+    }
+
+    /// The job under way with so many parts, whose messages were lost.
+    async fn with_parts(parts: u32) -> Self {
+        let world = Self::new().await;
+        begin(&world.jobs, &world.job, parts, world.clock.now()).await;
+        world
+    }
+
+    fn part(&self, part: u32) -> PartRef {
+        PartRef { tenant: self.job.tenant.clone(), job: self.job.id, shard: 0, part }
+    }
+
+    /// Something of the job is done now.
+    async fn moves(&self) {
+        let progress = Progress { told: Some(self.clock.now()), ..Progress::default() };
+        self.jobs.report(&self.job.tenant, self.job.id, progress).await.unwrap();
     }
 
     async fn sweep(&self) -> Vec<Task> {
@@ -48,6 +63,14 @@ impl World {
     async fn state(&self) -> State {
         self.jobs.job(&self.job.tenant, self.job.id).await.unwrap().unwrap().job.state
     }
+}
+
+/// P2 and P3: a job of so many parts in one shard.
+async fn begin(jobs: &MemoryJobs, job: &Job, parts: u32, now: Millis) {
+    jobs.create_shards(job, &[parts]).await.unwrap();
+    jobs.create_parts(job, 1, &vec![10; parts as usize], now.plus_seconds(120)).await.unwrap();
+    let work = Work { run_id: "r".into(), shards: 1, parts, weight: 10 * u64::from(parts) };
+    jobs.swap(&job.start(work, now).unwrap()).await.unwrap();
 }
 
 #[tokio::test]
@@ -145,4 +168,48 @@ async fn a_claimed_part_is_left_alone_until_its_lease_ends() {
     assert!(!world.sweep().await.contains(&Task::Part { part: 0 }));
     world.clock.advance_seconds(2);
     assert!(world.sweep().await.contains(&Task::Part { part: 0 }));
+}
+
+/// The parts whose messages are sent again, by the minute.
+async fn sent_again(world: &World, minutes: i64) -> Vec<(i64, u32)> {
+    let mut sent = Vec::new();
+    for minute in 1..=minutes {
+        world.clock.advance_seconds(60);
+        sent.extend(world.sweep().await.into_iter().filter_map(|task| match task {
+            Task::Part { part } => Some((minute, part)),
+            _ => None,
+        }));
+    }
+    sent
+}
+
+#[tokio::test]
+async fn of_a_job_that_never_moved_the_first_part_goes_ahead_until_it_is_very_late() {
+    let world = World::with_parts(3).await;
+    assert_eq!(sent_again(&world, 20).await, [(2, 0), (4, 0), (8, 0), (16, 0)]);
+    assert_eq!(sent_again(&world, 12).await, [(12, 0), (12, 1), (12, 2)]);
+}
+
+#[tokio::test]
+async fn parts_of_a_job_that_moves_are_left_alone_until_it_stands_still() {
+    let world = World::with_parts(3).await;
+    for _ in 0..10 {
+        world.clock.advance_seconds(60);
+        world.moves().await;
+        assert!(!world.sweep().await.iter().any(|task| matches!(task, Task::Part { .. })));
+    }
+    let sent = sent_again(&world, 12).await;
+    assert_eq!(sent, [(10, 0), (10, 1), (10, 2)], "nothing moved for half of its age");
+}
+
+#[tokio::test]
+async fn the_halves_of_a_part_are_sent_again_though_the_job_moves() {
+    let world = World::with_parts(1).await;
+    let now = world.clock.now();
+    world.jobs.claim(&world.part(0), "owner", now, now.plus_seconds(60)).await.unwrap();
+    let due = now.plus_seconds(120);
+    let split = PartSplit { attempt: 1, owner: "owner".into(), halves: [(1, 5), (2, 5)], due };
+    world.jobs.split(&world.part(0), &split).await.unwrap();
+    world.moves().await;
+    assert_eq!(sent_again(&world, 3).await, [(2, 1), (2, 2)]);
 }

@@ -81,7 +81,14 @@ fn group(tenant: &Tenant) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use domain::message::Task;
     use testkit::fixtures;
+
+    #[test]
+    fn a_message_goes_into_its_tenants_group() {
+        let message = Message::new(&fixtures::tenant(), fixtures::job_id(1), Task::Plan);
+        assert_eq!(entry(0, &message).message_group_id(), Some("EXAMPLE@AdobeOrg#prod"));
+    }
 
     #[test]
     fn a_group_is_the_tenant_and_never_too_long() {

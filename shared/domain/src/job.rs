@@ -179,6 +179,9 @@ pub struct Progress {
     pub rows: u64,
     /// Bytes written so far.
     pub bytes: u64,
+    /// When it was told last, by the clock of who did; `None` = never. Only tells the sweeper whether the job moves.
+    #[serde(default)]
+    pub told: Option<Millis>,
 }
 
 /// A job and how far it has come.

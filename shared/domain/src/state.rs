@@ -95,6 +95,9 @@ impl ShownStatus {
     pub const ALL: [Self; 6] =
         [Self::New, Self::Processing, Self::Succeeded, Self::Failed, Self::Cancelling, Self::Cancelled];
 
+    /// What jobs show that have not ended.
+    pub const RUNNING: [Self; 3] = [Self::New, Self::Processing, Self::Cancelling];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -122,6 +125,13 @@ mod tests {
         for state in State::ALL {
             let leaves = State::ALL.into_iter().any(|next| state.may_become(next));
             assert_eq!(leaves, !state.is_terminal(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_has_not_ended_shows_that_it_runs() {
+        for state in State::ALL {
+            assert_eq!(ShownStatus::RUNNING.contains(&state.shown()), !state.is_terminal(), "{state:?}");
         }
     }
 

@@ -77,7 +77,7 @@ proptest! {
             let committing = job.begin_commit(now).expect("PROCESSING commits");
             job = committing.succeed(Counts::default(), now).expect("COMMITTING succeeds");
         }
-        let progress = Progress { parts_done: 1, weight_done: done, rows: 0, bytes: 0 };
+        let progress = Progress { parts_done: 1, weight_done: done, ..Progress::default() };
         let percent = render(&JobRecord { job, progress })["progress"]["percent"].as_u64();
         prop_assert_eq!(percent == Some(100), succeeded);
     }

@@ -15,6 +15,8 @@ pub const STATE_BUCKET: &str = "STATE_BUCKET";
 pub const LEASE_SECONDS: &str = "LEASE_SECONDS";
 /// Attempts at a part after which its job fails.
 pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
+/// Jobs of one sandbox that may run at a time; further ones are answered 429.
+pub const MAX_RUNNING_JOBS: &str = "MAX_RUNNING_JOBS";
 /// How long a worker works on a part before it leaves the rest as two halves, in seconds.
 pub const SPLIT_AFTER_SECONDS: &str = "SPLIT_AFTER_SECONDS";
 /// How long what an ended job left behind is left alone, in seconds.

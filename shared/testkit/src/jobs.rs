@@ -67,6 +67,13 @@ impl ListJobs for MemoryJobs {
     }
 }
 
+impl CountJobs for MemoryJobs {
+    async fn running(&self, tenant: &Tenant, most: usize) -> Result<usize, StoreError> {
+        let lags = self.faults.lags();
+        self.call("running", |t| t.running(tenant, lags).min(most)).await
+    }
+}
+
 impl MoveJobs for MemoryJobs {
     async fn swap(&self, next: &Job) -> Result<Swap, StoreError> {
         self.call("swap", |t| t.swap(next)).await

@@ -90,7 +90,8 @@ impl World {
         self.clock.advance_seconds(1);
         let request = self.request("", body.to_string().into_bytes());
         let World { jobs, registry, queue, clock, random, .. } = self;
-        let reply = create_export_job::handle(jobs, registry, queue, clock, random, request).await?;
+        let limits = create_export_job::Settings { max_running_jobs: 100 };
+        let reply = create_export_job::handle(jobs, registry, queue, clock, random, &limits, request).await?;
         assert_eq!(reply.status, 200);
         Ok(reply.body.unwrap())
     }

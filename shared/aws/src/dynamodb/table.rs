@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, KeysAndAttributes, Select};
 use domain::ports::jobs::StoreError;
 use std::error::Error;
 use std::sync::Arc;
@@ -96,6 +97,21 @@ impl Table {
         }
     }
 
+    /// How many items a query has, as far as `most`.
+    pub(crate) async fn count(&self, query: &Query, most: usize) -> Result<usize, StoreError> {
+        let (mut count, mut after) = (0, None);
+        while count < most {
+            let call = self.querying(query, most - count, after).select(Select::Count);
+            let answer = patiently(|| call.clone().send(), come_again).await.map_err(store_error)?;
+            count += usize::try_from(answer.count).unwrap_or_default();
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
     /// One answer's worth of a query's items, at most `limit`, and where to go on if there may be more.
     pub(crate) async fn query_page(
         &self,
@@ -103,9 +119,14 @@ impl Table {
         limit: usize,
         after: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let call = self.querying(query, limit, after);
+        let answer = patiently(|| call.clone().send(), come_again).await.map_err(store_error)?;
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
+    }
+
+    fn querying(&self, query: &Query, limit: usize, after: Option<Item>) -> QueryFluentBuilder {
         let values = query.values.iter().map(|(name, value)| (format!(":{name}"), value.clone())).collect();
-        let call = self
-            .client
+        self.client
             .query()
             .table_name(&*self.name)
             .set_index_name(query.index.map(str::to_owned))
@@ -115,9 +136,7 @@ impl Table {
             .scan_index_forward(!query.backwards)
             .consistent_read(query.index.is_none())
             .set_limit(i32::try_from(limit).ok())
-            .set_exclusive_start_key(after);
-        let answer = patiently(|| call.clone().send(), come_again).await.map_err(store_error)?;
-        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
+            .set_exclusive_start_key(after)
     }
 
     /// Writes all changes or none: a single one plainly, several as one transaction.

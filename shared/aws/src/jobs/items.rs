@@ -1,6 +1,7 @@
 //! Jobs, keys, shards and parts as items.
 
 use crate::dynamodb::{Change, Item, Key, from_doc, keys, n, number, opt_text, s, text, to_doc};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::JobId;
 use domain::instant::Millis;
 use domain::job::{Collect, Job, JobRecord, Progress};
@@ -69,13 +70,14 @@ pub(super) fn step(next: &Job) -> Change {
 pub(super) fn report(tenant: &Tenant, id: JobId, progress: Progress) -> Change {
     Change::update(
         Key::job(tenant, id),
-        "SET #partsDone = :parts, #weightDone = :weight, #rows = :rows, #bytes = :bytes",
+        "SET #partsDone = :parts, #weightDone = :weight, #rows = :rows, #bytes = :bytes, #told = :told",
     )
     .only_if("#partsDone <= :parts AND #weightDone <= :weight AND #rows <= :rows AND #bytes <= :bytes")
     .with("parts", n(progress.parts_done))
     .with("weight", n(progress.weight_done))
     .with("rows", n(progress.rows))
     .with("bytes", n(progress.bytes))
+    .with("told", progress.told.map_or(AttributeValue::Null(true), |at| n(at.0)))
 }
 
 /// Reads a job's item.
@@ -85,6 +87,8 @@ pub(super) fn record(item: &Item) -> Result<JobRecord, StoreError> {
         weight_done: number(item, "weightDone")?,
         rows: number(item, "rows")?,
         bytes: number(item, "bytes")?,
+        // Records of older releases do not have it.
+        told: item.get("told").filter(|value| value.is_n()).map(|_| number(item, "told").map(Millis)).transpose()?,
     };
     Ok(JobRecord { job: from_doc(item)?, progress })
 }
@@ -204,7 +208,7 @@ pub(super) fn read_part(item: &Item) -> Result<Part, StoreError> {
 }
 
 /// A state or gate by its own name, as a guard compares it.
-pub(super) fn word(value: &(impl Serialize + Word)) -> aws_sdk_dynamodb::types::AttributeValue {
+pub(super) fn word(value: &(impl Serialize + Word)) -> AttributeValue {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => s(word),
         _ => unreachable!("a Word is an enum without fields"),

@@ -1,12 +1,14 @@
-//! The list: the table itself read backwards, or the status index and then the records behind it.
+//! The list: the table itself read backwards, or the status index and then the records behind it. The count of what runs:
+//! the status index alone.
 
 use super::{DynamoJobs, items};
 use crate::dynamodb::{Item, Key, Query, keys, n, number, s};
 use domain::id::JobId;
 use domain::job::JobRecord;
-use domain::ports::jobs::{JobPage, ListJobs, PageRequest, StoreError};
+use domain::ports::jobs::{CountJobs, JobPage, ListJobs, PageRequest, StoreError};
 use domain::state::ShownStatus;
 use domain::tenant::Tenant;
+use futures::future::try_join_all;
 use std::cmp::Reverse;
 
 impl ListJobs for DynamoJobs {
@@ -24,6 +26,21 @@ impl ListJobs for DynamoJobs {
         let more = records.len() > page.limit;
         records.truncate(page.limit);
         Ok(JobPage { records, more })
+    }
+}
+
+impl CountJobs for DynamoJobs {
+    async fn running(&self, tenant: &Tenant, most: usize) -> Result<usize, StoreError> {
+        let counts = ShownStatus::RUNNING.map(|status| async move {
+            let query = Query {
+                index: Some("status"),
+                condition: "#statusKey = :status",
+                values: vec![("status", s(items::status_key(tenant, status)))],
+                ..Query::default()
+            };
+            self.table.count(&query, most).await
+        });
+        Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(most))
     }
 }
 

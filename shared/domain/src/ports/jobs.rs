@@ -116,6 +116,13 @@ pub trait ListJobs: Clone + Send + Sync + 'static {
     fn page(&self, tenant: &Tenant, page: &PageRequest) -> impl Future<Output = Result<JobPage, StoreError>> + Send;
 }
 
+/// Counts jobs.
+pub trait CountJobs: Clone + Send + Sync + 'static {
+    /// How many of a tenant's jobs have not ended; `most` where there are more. May lag a moment: a job that was just created
+    /// may be missing, and one that has just ended may count. Costs no more than `most` allows, however many jobs there are.
+    fn running(&self, tenant: &Tenant, most: usize) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
+
 /// Moves a job along.
 pub trait MoveJobs: ReadJobs {
     /// Writes `next` in place of the record of version `next.version - 1`. With a terminal `next` the job's `collect` item

@@ -1,4 +1,4 @@
-//! The list: newest first, page by page, by status.
+//! The list: newest first, page by page, by status; and the count of what runs.
 
 use super::{JobStore, Suite, fresh_tenant, later};
 use crate::fixtures;
@@ -18,6 +18,7 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
     suite.case(inner_states_are_listed_as_what_they_show::<S>, store, fresh_tenant()).await;
     suite.case(a_listed_record_carries_its_progress::<S>, store, fresh_tenant()).await;
     suite.case(a_page_may_be_larger_than_any_single_read::<S>, store, fresh_tenant()).await;
+    suite.case(jobs_that_have_not_ended_are_counted_by_tenant_and_up_to_a_limit::<S>, store, fresh_tenant()).await;
 }
 
 fn request(status: Option<ShownStatus>, after: Option<JobId>, limit: usize) -> PageRequest {
@@ -135,7 +136,7 @@ async fn inner_states_are_listed_as_what_they_show<S: JobStore>(store: S, tenant
 
 async fn a_listed_record_carries_its_progress<S: JobStore>(store: S, tenant: Tenant) {
     let job = create(&store, &tenant, [1]).await.remove(0);
-    let progress = domain::job::Progress { parts_done: 1, weight_done: 2, rows: 3, bytes: 4 };
+    let progress = domain::job::Progress { parts_done: 1, weight_done: 2, rows: 3, bytes: 4, told: Some(later(5)) };
     store.report(&tenant, job.id, progress).await.unwrap();
     for status in [None, Some(ShownStatus::New)] {
         let page = store.page(&tenant, &request(status, None, 10)).await.unwrap();
@@ -156,5 +157,19 @@ async fn a_page_may_be_larger_than_any_single_read<S: JobStore>(store: S, tenant
         let page = store.page(&tenant, &request(status, None, 125)).await.unwrap();
         assert_eq!((page.records.len(), page.more), (125, true));
         assert_eq!(page.records[124].job.id, fixtures::job_id(6));
+    }
+}
+
+async fn jobs_that_have_not_ended_are_counted_by_tenant_and_up_to_a_limit<S: JobStore>(store: S, tenant: Tenant) {
+    create(&store, &fresh_tenant(), [1]).await;
+    assert_eq!(store.running(&tenant, 10).await.unwrap(), 0);
+    let jobs = create(&store, &tenant, 1..=6).await;
+    let started = |n: u64| fixtures::processing(&tenant, n, 2);
+    store.swap(&started(1)).await.unwrap();
+    cancel(&store, &jobs[1]).await;
+    let cancelled = cancel(&store, &jobs[2]).await;
+    store.swap(&cancelled.end_cancel(later(2)).unwrap()).await.unwrap();
+    for (most, counted) in [(10, 5), (5, 5), (4, 4), (1, 1)] {
+        assert_eq!(store.running(&tenant, most).await.unwrap(), counted, "at most {most}");
     }
 }

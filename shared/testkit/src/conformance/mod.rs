@@ -14,7 +14,7 @@ mod splitting;
 
 use domain::instant::Millis;
 use domain::message::{Message, Task};
-use domain::ports::jobs::{CollectJobs, CreateJobs, FindDue, ListJobs, PlanParts};
+use domain::ports::jobs::{CollectJobs, CountJobs, CreateJobs, FindDue, ListJobs, PlanParts};
 use domain::ports::objects::{CollectObjects, Location};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::WriteRegistry;
@@ -23,8 +23,8 @@ use std::any::type_name;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// All the job ports together.
-pub trait JobStore: CreateJobs + ListJobs + CollectJobs + PlanParts + FindDue {}
-impl<S: CreateJobs + ListJobs + CollectJobs + PlanParts + FindDue> JobStore for S {}
+pub trait JobStore: CreateJobs + ListJobs + CountJobs + CollectJobs + PlanParts + FindDue {}
+impl<S: CreateJobs + ListJobs + CountJobs + CollectJobs + PlanParts + FindDue> JobStore for S {}
 
 /// The object ports together.
 pub trait ObjectStore: CollectObjects {}

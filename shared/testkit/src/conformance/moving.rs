@@ -126,7 +126,7 @@ async fn a_deleted_job_is_not_brought_back<S: JobStore>(store: S, tenant: Tenant
     assert_eq!(store.swap(&cancelled(&job)).await.unwrap(), Swap::Moved);
     let ended = job.fail(Vec::new(), later(1)).unwrap().end_fail(later(1)).unwrap();
     assert_eq!(store.swap(&Job { version: 2, ..ended }).await.unwrap(), Swap::Moved, "by a terminal step");
-    store.report(&tenant, job.id, Progress { parts_done: 1, weight_done: 1, rows: 1, bytes: 1 }).await.unwrap();
+    store.report(&tenant, job.id, Progress { parts_done: 1, ..Progress::default() }).await.unwrap();
     assert_eq!(stored(&store, &job).await, None);
 }
 
@@ -143,7 +143,13 @@ async fn only_the_version_that_was_read_is_deleted<S: JobStore>(store: S, tenant
 
 async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
     let job = created(&store, &tenant).await;
-    let at = |parts_done, weight_done, rows, bytes| Progress { parts_done, weight_done, rows, bytes };
+    let at = |parts_done, weight_done, rows, bytes| Progress {
+        parts_done,
+        weight_done,
+        rows,
+        bytes,
+        told: Some(later(rows as i64)),
+    };
     let reports = [
         (at(1, 100, 10, 50), at(1, 100, 10, 50)),
         (at(0, 90, 9, 40), at(1, 100, 10, 50)),
@@ -159,7 +165,7 @@ async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
 
 async fn steps_and_progress_leave_one_another_alone<S: JobStore>(store: S, tenant: Tenant) {
     let job = created(&store, &tenant).await;
-    let progress = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50 };
+    let progress = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50, told: None };
     store.report(&tenant, job.id, progress).await.unwrap();
     let failing = job.fail(Vec::new(), later(1)).unwrap();
     assert_eq!(store.swap(&failing).await.unwrap(), Swap::Done, "progress must not change the version");
@@ -170,7 +176,7 @@ async fn steps_and_progress_leave_one_another_alone<S: JobStore>(store: S, tenan
 }
 
 async fn progress_of_an_unknown_job_creates_nothing<S: JobStore>(store: S, tenant: Tenant) {
-    let progress = Progress { parts_done: 1, weight_done: 1, rows: 1, bytes: 1 };
+    let progress = Progress { parts_done: 1, ..Progress::default() };
     store.report(&tenant, fixtures::job_id(1), progress).await.unwrap();
     assert_eq!(store.job(&tenant, fixtures::job_id(1)).await.unwrap(), None);
 }

@@ -24,6 +24,8 @@ pub struct Tables {
     pub collect: BTreeMap<(Tenant, JobId), (Collect, Millis)>,
     /// What the due index showed last.
     shown: Vec<Due>,
+    /// Jobs that have not ended, as the status index showed them last.
+    running: BTreeMap<Tenant, usize>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,16 @@ impl Tables {
         let more = records.len() > page.limit;
         records.truncate(page.limit);
         JobPage { records, more }
+    }
+
+    /// How many jobs have not ended; where the index lags, how many it showed before.
+    pub(super) fn running(&mut self, tenant: &Tenant, lags: bool) -> usize {
+        let runs = |r: &&JobRecord| r.job.tenant == *tenant && !r.job.state.is_terminal();
+        let shown = self.running.entry(tenant.clone()).or_default();
+        if !lags {
+            *shown = self.jobs.values().filter(runs).count();
+        }
+        *shown
     }
 
     pub(super) fn swap(&mut self, next: &Job) -> Swap {
