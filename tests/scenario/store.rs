@@ -25,6 +25,9 @@ pub struct Store {
     /// Bytes of what the engine knows about rows that it merges, where they are not the default's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_bytes: Option<u64>,
+    /// Whether no worker ever has the time for a part, so that each is halved until it cannot be any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hurried: bool,
     /// Whether the export dataset is older than the columns of its sources, so that it has to gain them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub old_exports: bool,

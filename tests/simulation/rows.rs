@@ -1,5 +1,5 @@
 //! A stand-in for the engine: a row is its number, a file a list of numbers. What a part holds follows from the plan as it
-//! does for the engine: files, ranges that row groups start in, slices of profiles by their hash.
+//! does for the engine: files, ranges that row groups start in, runs of their rows, slices of profiles by their hash.
 
 use domain::id::BatchId;
 use domain::plan::{Counts, DataFile, OutputFile, OutputList, PLAN_VERSION, Plan, PlannedPart};
@@ -24,15 +24,19 @@ pub fn of_file(file: &DataFile) -> Vec<u64> {
 }
 
 /// The rows of a part.
-fn of_part(part: &PlannedPart) -> Vec<u64> {
+pub fn of_part(part: &PlannedPart) -> Vec<u64> {
     let of_file = |file: &DataFile| {
         let (start, end) = file.range.unwrap_or((0, u64::MAX));
         let group = |row: u64| {
             let at = 4 + row % 1_000 * ROW_BYTES;
             file.split_offsets.iter().copied().filter(|offset| *offset <= at).max().unwrap_or(4)
         };
-        let rows = of_file(file).into_iter();
-        rows.filter(|row| (start..end).contains(&group(*row))).collect::<Vec<_>>()
+        let rows: Vec<u64> = of_file(file).into_iter().filter(|row| (start..end).contains(&group(*row))).collect();
+        let run = |rows: &[u64]| {
+            let meant = part.run.map_or(0..rows.len() as u64, |run| run.of(rows.len() as u64));
+            rows[meant.start as usize..meant.end as usize].to_vec()
+        };
+        rows.chunk_by(|a, b| group(*a) == group(*b)).flat_map(run).collect::<Vec<_>>()
     };
     let rows = part.files.iter().flat_map(of_file);
     rows.filter(|row| part.slice.is_none_or(|slice| slice.holds(hash(*row)))).collect()

@@ -14,6 +14,7 @@ use crate::schema::{Field, Schema};
 use crate::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The plan format that this release writes. Plans of this and of the previous release are understood.
 pub const PLAN_VERSION: u32 = 1;
@@ -137,13 +138,37 @@ pub struct PlannedPart {
     /// Which of the profiles in the files are meant; `None` = all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
+    /// Which rows of each row group are meant, where rows stand alone; `None` = all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RowRun>,
 }
 
 impl PlannedPart {
     /// Planned bytes: what progress is counted in. At least 1, so that a part always weighs something.
     pub fn weight(&self) -> u64 {
         let bytes: u64 = self.files.iter().map(DataFile::weight).sum();
-        (bytes / u64::from(self.slice.map_or(1, |slice| slice.modulus)).max(1)).max(1)
+        let pieces = self.slice.map_or(1, |slice| slice.modulus.max(1)).max(self.run.map_or(1, |run| run.runs.max(1)));
+        (bytes / u64::from(pieces)).max(1)
+    }
+}
+
+/// Some of a row group's rows: of so many runs of about one length the one of that number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRun {
+    /// How many runs a row group is cut in.
+    pub runs: u32,
+    /// Which of them, from 0.
+    pub number: u32,
+}
+
+impl RowRun {
+    /// The positions of the rows that are meant, in a row group of so many.
+    pub fn of(self, rows: u64) -> Range<u64> {
+        let start = |number: u32| {
+            let number = u128::from(number.min(self.runs));
+            u64::try_from(u128::from(rows) * number / u128::from(self.runs.max(1))).unwrap_or(rows)
+        };
+        start(self.number)..start(self.number.saturating_add(1))
     }
 }
 

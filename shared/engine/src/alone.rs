@@ -86,17 +86,19 @@ impl<'a> Judge<'a> {
         let mut targets = Targets::none(part.task.plan.segment_per_batch);
         let mut chosen = Vec::new();
         let all = u32::try_from(input.rows(group)).map_err(|_| input.error("a row group has too many rows"))?;
-        if self.nobody {
+        let meant = part.task.part.run.map_or(0..u64::from(all), |run| run.of(all.into()));
+        let meant = meant.start as u32..meant.end as u32;
+        if self.nobody || meant.is_empty() {
             return Ok((chosen, targets));
         }
         let Some((wanted, memberships)) = part.wanted.zip(self.memberships.as_ref()) else {
             let eligible = self.eligible(part, input, group, tally).await?;
-            chosen.extend((0..all).filter(|row| eligible.as_ref().is_none_or(|eligible| eligible[*row as usize])));
+            chosen.extend(meant.filter(|row| eligible.as_ref().is_none_or(|eligible| eligible[*row as usize])));
             return Ok((chosen, targets));
         };
         let mut finder = memberships.finder(of_group).await?;
         let (mut eligible, mut of_row) = (None, Vec::new());
-        while let Some(members) = finder.next(of_group, |_, _| true).await? {
+        while let Some(members) = finder.next(of_group, |_, found| meant.contains(&found.row)).await? {
             tally.report(0)?;
             if eligible.is_none() {
                 eligible = Some(self.eligible(part, input, group, tally).await?);
@@ -104,7 +106,7 @@ impl<'a> Judge<'a> {
             let eligible: Option<&Vec<bool>> = eligible.as_ref().and_then(Option::as_ref);
             for found in members.found.chunk_by(|a, b| a.row == b.row) {
                 let row = found[0].row;
-                if eligible.is_some_and(|eligible| !eligible[row as usize]) {
+                if !meant.contains(&row) || eligible.is_some_and(|eligible| !eligible[row as usize]) {
                     continue;
                 }
                 of_row.clear();

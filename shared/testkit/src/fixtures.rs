@@ -118,7 +118,7 @@ pub fn plan(job: &Job, parts: u32) -> Plan {
         events: job.resolved.events.clone(),
         batches: job.resolved.batches.clone(),
         segment_per_batch: job.resolved.segment_per_batch,
-        parts: (0..parts).map(|n| PlannedPart { files: vec![file(n)], deletes: Vec::new(), slice: None }).collect(),
+        parts: (0..parts).map(|n| PlannedPart { files: vec![file(n)], ..PlannedPart::default() }).collect(),
     }
 }
 

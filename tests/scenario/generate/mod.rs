@@ -60,8 +60,8 @@ pub fn merged() -> impl Strategy<Value = Case> {
 /// One dataset of unique profiles without buckets, cut into parts.
 pub fn unique() -> impl Strategy<Value = Case> {
     let requests = prop::collection::vec(requests::request(true, false), 1..=REQUESTS);
-    let part_bytes = select(vec![None, Some(1), Some(2_000)]);
-    (history::dataset("a", rows::Table::ProfileA), requests, part_bytes).prop_map(|(mut a, requests, part_bytes)| {
+    let shape = (select(vec![None, Some(1), Some(2_000)]), any::<bool>());
+    (history::dataset("a", rows::Table::ProfileA), requests, shape).prop_map(|(mut a, requests, shape)| {
         a.unique = true;
         let rows = a.commits.iter_mut().flat_map(|c| &mut c.append).flat_map(|f| &mut f.rows);
         let name = a.names.get("profileId").map_or("profileId", String::as_str);
@@ -70,7 +70,8 @@ pub fn unique() -> impl Strategy<Value = Case> {
         }
         let order = json!(["b", "a"]);
         let datasets = [("a".to_owned(), a)].into();
-        let store = Store { datasets, policies: policies(&order), part_bytes, ..Store::default() };
+        let (part_bytes, hurried) = shape;
+        let store = Store { datasets, policies: policies(&order), part_bytes, hurried, ..Store::default() };
         Case { store, requests }
     })
 }

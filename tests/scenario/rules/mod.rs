@@ -9,6 +9,7 @@ mod fields;
 mod filtering;
 mod foreign;
 mod grouping;
+mod halves;
 mod identities;
 mod limits;
 mod memberships;

@@ -11,6 +11,7 @@ mod tables;
 use crate::oracle::{Outcome, sort};
 use crate::store::{Evolution, Store};
 use domain::plan::TableName;
+use domain::ports::jobs::PartState;
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
 use domain::ports::queue::SendMessages;
@@ -78,7 +79,7 @@ impl World {
                 lease_seconds: 60,
                 max_attempts: 3,
                 part_target_bytes: store.part_bytes.unwrap_or(1 << 30),
-                split_after_seconds: 120,
+                split_after_seconds: if store.hurried { 0 } else { 120 },
                 collect_grace_seconds: 3_600,
             },
             tenant,
@@ -143,6 +144,11 @@ impl World {
         let created = self.post(body).await.unwrap_or_else(|problem| panic!("the request is refused: {problem:#?}"));
         self.work().await;
         self.get(&created["id"]).await
+    }
+
+    /// How many parts were left as two halves.
+    pub fn halved(&self) -> usize {
+        self.jobs.inspect(|tables| tables.parts.values().filter(|item| item.part.state == PartState::Split).count())
     }
 
     /// What a job exported.

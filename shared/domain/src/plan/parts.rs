@@ -66,7 +66,7 @@ pub(super) fn part_of(mut files: Vec<DataFile>, deletes: &[DeleteFile]) -> Plann
             own.len() - 1
         });
     }
-    PlannedPart { files, deletes: own, slice: None }
+    PlannedPart { files, deletes: own, ..PlannedPart::default() }
 }
 
 /// Cuts a file into ranges of whole row groups of about `target_bytes` each.

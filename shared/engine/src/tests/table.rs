@@ -300,7 +300,7 @@ impl Job {
         files: Vec<DataFile>,
         step: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
-        let part = PlannedPart { files, deletes: self.deletes.clone(), slice: self.slice };
+        let part = PlannedPart { files, deletes: self.deletes.clone(), slice: self.slice, run: None };
         let plan = self.plan();
         let task = PartTask { plan: &plan, part: &part, settings: self.settings };
         let file_at = |_: &BatchId, n| Location::new("lake", format!("export/part-{n:03}.parquet"));
