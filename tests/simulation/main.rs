@@ -11,6 +11,7 @@ mod dice;
 mod inbox;
 mod load;
 mod machine;
+mod model;
 // Only debug builds can switch guards off.
 #[cfg(debug_assertions)]
 mod mutants;

@@ -22,7 +22,7 @@ pub struct MemoryLake {
 #[derive(Clone, Debug)]
 pub struct MemoryTable {
     /// As it is looked at, but for the current snapshot.
-    pub state: TableState,
+    pub state: Arc<TableState>,
     /// What a swap compares.
     pub version: u64,
     /// Why it takes no commit of ours now.
@@ -47,17 +47,41 @@ pub struct Snapshot {
 }
 
 impl MemoryTable {
-    fn look(&self) -> TableState {
-        TableState { snapshot_id: self.snapshots.last().map(|s| s.id), ..self.state.clone() }
+    /// A table without snapshots.
+    pub fn new(state: TableState) -> Self {
+        Self { state: state.into(), version: 1, refuses: None, snapshots: Vec::new() }
     }
 
-    fn is_committed(&self, job: JobId) -> bool {
+    fn look(&self) -> TableState {
+        TableState { snapshot_id: self.snapshots.last().map(|s| s.id), ..(*self.state).clone() }
+    }
+
+    /// Whether the job's snapshot is in it.
+    pub fn is_committed(&self, job: JobId) -> bool {
         self.snapshots.iter().any(|s| s.job == Some(job))
     }
 
-    fn push(&mut self, snapshot: Snapshot) {
+    /// Whether the job's commit was abandoned.
+    pub fn is_abandoned(&self, job: JobId) -> bool {
+        self.snapshots.iter().any(|s| s.abandoned == Some(job))
+    }
+
+    /// Adds a snapshot, whoever else does.
+    pub fn push(&mut self, snapshot: Snapshot) {
         self.version += 1;
         self.snapshots.push(Snapshot { id: self.version as i64, ..snapshot });
+    }
+
+    /// Adds a snapshot, if the table is as it was judged.
+    pub fn swap(&mut self, judged: &Self, snapshot: Snapshot) -> bool {
+        let same = self.version == judged.version && self.state.copy.table_uuid == judged.state.copy.table_uuid;
+        if !Guard::TableVersion.allows(same) {
+            return false;
+        }
+        // What is swapped in is the judged metadata with one snapshot more.
+        self.snapshots.clone_from(&judged.snapshots);
+        self.push(snapshot);
+        true
     }
 }
 
@@ -69,8 +93,7 @@ impl MemoryLake {
 
     /// Puts a table without snapshots in the place of whatever is there.
     pub fn put(&self, name: &TableName, state: TableState) {
-        let table = MemoryTable { state, version: 1, refuses: None, snapshots: Vec::new() };
-        lock(&self.tables).insert(name.clone(), table);
+        lock(&self.tables).insert(name.clone(), MemoryTable::new(state));
     }
 
     /// Drops a table.
@@ -115,14 +138,7 @@ impl MemoryLake {
         let swap = || {
             let mut tables = lock(&self.tables);
             let table = tables.get_mut(name).ok_or_else(|| LakeError::NoTable(name.clone()))?;
-            let same = table.version == judged.version && table.state.copy.table_uuid == judged.state.copy.table_uuid;
-            if Guard::TableVersion.allows(same) {
-                // What is swapped in is the judged metadata with one snapshot more.
-                table.snapshots.clone_from(&judged.snapshots);
-                table.push(snapshot);
-                return Ok(true);
-            }
-            Ok(false)
+            Ok(table.swap(judged, snapshot))
         };
         self.faults.around("update_table", unavailable, swap).await
     }
@@ -190,10 +206,10 @@ impl AppendOnce for MemoryLake {
         if judged.is_committed(commit.job_id) {
             return Ok(Abandoned::Visible);
         }
-        let abandoned = Some(commit.job_id);
-        if judged.snapshots.iter().any(|s| s.abandoned == abandoned) || !Guard::Abandoning.stands() {
+        if judged.is_abandoned(commit.job_id) || !Guard::Abandoning.stands() {
             return Ok(Abandoned::Never);
         }
+        let abandoned = Some(commit.job_id);
         match self.swap(&target.table, &judged, Snapshot { abandoned, ..Snapshot::default() }).await? {
             true => Ok(Abandoned::Never),
             false => Ok(Abandoned::Conflict),

@@ -11,7 +11,7 @@ use domain::tenant::Tenant;
 use std::collections::BTreeMap;
 
 /// The items, by the keys of the protocol.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// Jobs.
     pub jobs: BTreeMap<(Tenant, JobId), JobRecord>,
@@ -28,7 +28,7 @@ pub struct Tables {
     running: BTreeMap<Tenant, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeyItem {
     body_hash: String,
     job: JobId,
@@ -36,7 +36,7 @@ struct KeyItem {
 }
 
 /// A part and when it is due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PartItem {
     /// The part.
     pub part: Part,
@@ -45,7 +45,8 @@ pub struct PartItem {
 }
 
 impl Tables {
-    pub(super) fn create(&mut self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Created {
+    /// C1.
+    pub fn create(&mut self, job: &Job, key: Option<&IdempotencyKey>, now: Millis) -> Created {
         let at = (job.tenant.clone(), job.id);
         let standing = self.jobs.get(&at);
         if standing.is_some_and(|r| r.job.nonce == job.nonce) {
@@ -71,7 +72,8 @@ impl Tables {
         Some(FirstUse { body_hash: item.body_hash.clone(), job: item.job })
     }
 
-    pub(super) fn job(&self, tenant: &Tenant, id: JobId) -> Option<JobRecord> {
+    /// A job as it stands.
+    pub fn job(&self, tenant: &Tenant, id: JobId) -> Option<JobRecord> {
         self.jobs.get(&(tenant.clone(), id)).cloned()
     }
 
@@ -97,7 +99,8 @@ impl Tables {
         *shown
     }
 
-    pub(super) fn swap(&mut self, next: &Job) -> Swap {
+    /// Any step of the record.
+    pub fn swap(&mut self, next: &Job) -> Swap {
         let at = (next.tenant.clone(), next.id);
         let fits = |r: &&mut JobRecord| Guard::Version.allows(r.job.version + 1 == next.version);
         let Some(record) = self.jobs.get_mut(&at).filter(fits) else {
@@ -132,7 +135,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn create_shards(&mut self, job: &Job, totals: &[u32]) -> Swap {
+    /// P2: the shards.
+    pub fn create_shards(&mut self, job: &Job, totals: &[u32]) -> Swap {
         let new = |r: JobRecord| Guard::ShardsOfNewJobs.allows(r.job.state == State::New);
         if !self.job(&job.tenant, job.id).is_some_and(new) {
             return Swap::Moved;
@@ -144,7 +148,8 @@ impl Tables {
         Swap::Done
     }
 
-    pub(super) fn create_parts(&mut self, job: &Job, shards: u32, weights: &[u64], due: Millis) {
+    /// P2: the parts.
+    pub fn create_parts(&mut self, job: &Job, shards: u32, weights: &[u64], due: Millis) {
         for (number, &weight) in (0..).zip(weights) {
             let item = PartItem::pending(number, weight, due);
             let shard = Work::shard_of(number, shards);
@@ -153,7 +158,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn claim(&mut self, at: &PartRef, owner: &str, now: Millis, lease_until: Millis) -> Claim {
+    /// W1.
+    pub fn claim(&mut self, at: &PartRef, owner: &str, now: Millis, lease_until: Millis) -> Claim {
         let open = self.is_open(at);
         let Some(item) = self.pending(at) else { return Claim::NotNow };
         let leased = item.part.lease_until > now;
@@ -173,7 +179,8 @@ impl Tables {
         Claim::Mine(item.part.clone())
     }
 
-    pub(super) fn renew(&mut self, at: &PartRef, owner: &str, attempt: u32, lease_until: Millis) -> Swap {
+    /// W3.
+    pub fn renew(&mut self, at: &PartRef, owner: &str, attempt: u32, lease_until: Millis) -> Swap {
         let open = self.is_open(at);
         let held = self.pending(at).filter(|i| i.part.attempt == attempt && i.part.owner.as_deref() == Some(owner));
         let (Some(item), true) = (held, open) else { return Swap::Moved };
@@ -182,7 +189,8 @@ impl Tables {
         Swap::Done
     }
 
-    pub(super) fn finish(&mut self, at: &PartRef, done: &PartDone) -> Swap {
+    /// W4.
+    pub fn finish(&mut self, at: &PartRef, done: &PartDone) -> Swap {
         let open = Guard::GateOpen.allows(self.is_open(at));
         let Some(item) = self.parts.get_mut(at) else { return Swap::Moved };
         let mine = item.part.is_held(&done.owner, done.attempt);
@@ -204,7 +212,8 @@ impl Tables {
         Swap::Done
     }
 
-    pub(super) fn split(&mut self, at: &PartRef, split: &PartSplit) -> Swap {
+    /// W5.
+    pub fn split(&mut self, at: &PartRef, split: &PartSplit) -> Swap {
         let open = self.is_open(at);
         let Some(item) = self.parts.get_mut(at) else { return Swap::Moved };
         let mine = item.part.is_held(&split.owner, split.attempt);
@@ -239,7 +248,8 @@ impl Tables {
         (0..shards).filter_map(|k| self.shards.get(&(tenant.clone(), job, k)).cloned()).collect()
     }
 
-    pub(super) fn close_gates(&mut self, tenant: &Tenant, job: JobId, shards: u32) {
+    /// X2: the gates of so many shards.
+    pub fn close_gates(&mut self, tenant: &Tenant, job: JobId, shards: u32) {
         for k in 0..shards {
             if let Some(shard) = self.shards.get_mut(&(tenant.clone(), job, k)) {
                 shard.gate = Gate::Closed;
@@ -247,7 +257,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn parts(&self, tenant: &Tenant, job: JobId) -> Vec<Part> {
+    /// All parts of a job, by number.
+    pub fn parts(&self, tenant: &Tenant, job: JobId) -> Vec<Part> {
         let of_job = self.parts.iter().filter(|(at, _)| at.tenant == *tenant && at.job == job);
         let mut parts: Vec<Part> = of_job.map(|(_, i)| i.part.clone()).collect();
         parts.sort_by_key(|p| p.number);
