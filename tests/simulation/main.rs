@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 mod checks;
+mod counters;
 mod dice;
 mod inbox;
 mod load;

@@ -77,7 +77,7 @@ async fn kept<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<Option<BTre
     };
     let mut kept = named.files;
     if named.committed || job.state == State::Succeeded {
-        match commit::outputs(ports, job).await {
+        match commit::outputs(ports, job).await.map(commit::sum) {
             Ok((files, counts)) if job.counts.as_ref().is_some_and(|c| c.rows == counts.rows) => {
                 kept.extend(files.into_iter().map(|file| file.location));
             }

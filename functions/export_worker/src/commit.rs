@@ -3,6 +3,7 @@
 use crate::{Halt, Ports, abandon, end, step, stored_plan};
 use domain::guard::Guard;
 use domain::id::uuid_v4;
+use domain::invariant;
 use domain::job::{Job, JobError};
 use domain::plan::{Counts, OutputFile, OutputList, Plan};
 use domain::ports::jobs::{EndJobs, Gate, MoveJobs, PartState, ReadJobs, Shard, Swap};
@@ -47,6 +48,7 @@ pub async fn advance<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
 async fn is_complete<P: Ports>(ports: &P, job: &Job) -> Result<bool, Halt> {
     let Some(work) = &job.work else { return Ok(false) };
     let shards = ports.jobs().shards(&job.tenant, job.id, work.shards).await?;
+    invariant::plausible(&shards).map_err(Halt::broken)?;
     let open = shards.iter().all(|s| s.gate == Gate::Open);
     Ok(Guard::Complete.allows(open && all_done(&shards, work.shards)))
 }
@@ -62,8 +64,8 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
     let Some(plan) = plan else {
         return Err(Halt::Later("the plan of a committing job cannot be found".into()));
     };
-    let (files, counts) = match outputs(ports, &job).await {
-        Ok(outputs) => outputs,
+    let (files, counts) = match agreed(ports, &job).await {
+        Ok(lists) => sum(lists),
         Err(Halt::Permanent(error)) => return abandon::begin(ports, &job, error).await,
         Err(later) => return Err(later),
     };
@@ -110,9 +112,20 @@ async fn still_committing<P: Ports>(ports: &P, job: &Job) -> bool {
     matches!(record, Ok(Some(record)) if record.job.state == State::Committing)
 }
 
-/// All files of all parts in order of part, and the sum of what was counted. A list that is gone or cannot be read is a
-/// permanent refusal.
-pub async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>, Counts), Halt> {
+/// The parts' output lists, where they agree with what the shards have counted. Those are read first: what has been
+/// collected since is missing, and no disagreement.
+async fn agreed<P: Ports>(ports: &P, job: &Job) -> Result<Vec<OutputList>, Halt> {
+    let shards = ports.jobs().shards(&job.tenant, job.id, job.shards()).await?;
+    if shards.len() < job.shards() as usize {
+        return Err(Halt::Later("a committing job has lost a shard".into()));
+    }
+    let lists = outputs(ports, job).await?;
+    invariant::agree(&shards, &lists).map_err(Halt::broken)?;
+    Ok(lists)
+}
+
+/// The output lists of all parts, in order of part. One that is gone or cannot be read is a permanent refusal.
+pub async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<Vec<OutputList>, Halt> {
     let missing = || Halt::Later("a committing job has a part that is not done".into());
     let mut parts = ports.jobs().parts(&job.tenant, job.id, job.shards()).await?;
     parts.retain(|part| part.state != PartState::Split);
@@ -121,7 +134,7 @@ pub async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>,
         return Err(missing());
     }
     let vanished = || Halt::permanent(Code::Internal, "A part's list of files has vanished or cannot be read.");
-    let lists: Vec<OutputList> = stream::iter(parts)
+    stream::iter(parts)
         .map(|part| async move {
             let at = part.output.as_deref().and_then(Location::parse).ok_or_else(missing)?;
             let body = ports.objects().read(&at).await.map_err(|error| match error {
@@ -135,14 +148,18 @@ pub async fn outputs<P: Ports>(ports: &P, job: &Job) -> Result<(Vec<OutputFile>,
         })
         .buffered(LISTS_AT_A_TIME)
         .try_collect()
-        .await?;
+        .await
+}
+
+/// All files of all lists, and the sum of what was counted.
+pub fn sum(lists: Vec<OutputList>) -> (Vec<OutputFile>, Counts) {
     let mut counts = Counts::default();
     let mut files = Vec::new();
     for list in lists {
         counts.add(&list.counts);
         files.extend(list.files);
     }
-    Ok((files, counts))
+    (files, counts)
 }
 
 /// F3: → SUCCEEDED. Whoever else got there first has written the same.

@@ -1,5 +1,6 @@
 //! Why a step stopped, and whether another try may go further.
 
+use domain::invariant::Broken;
 use domain::job::JobError;
 use domain::plan::{Plan, PlannedPart};
 use domain::ports::jobs::StoreError;
@@ -25,6 +26,16 @@ impl Halt {
     /// A permanent refusal in one sentence.
     pub fn permanent(code: Code, msg: impl Into<String>) -> Self {
         Self::Permanent(JobError { code: code.text(), msg: msg.into(), call_stack: Vec::new() })
+    }
+
+    /// A bug: told to the log, counted so that an alarm rings, and nothing of the job becomes visible.
+    pub fn broken(invariant: Broken) -> Self {
+        tracing::error!(%invariant, "an invariant is violated");
+        tracing::Span::current().record("invariant_violated", 1_u64);
+        Self::permanent(
+            Code::Internal,
+            "What was counted of the export does not agree, so nothing of it was committed.",
+        )
     }
 }
 

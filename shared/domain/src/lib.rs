@@ -9,6 +9,7 @@ pub mod filter;
 pub mod guard;
 pub mod id;
 pub mod instant;
+pub mod invariant;
 pub mod job;
 pub mod message;
 pub mod name_mapping;

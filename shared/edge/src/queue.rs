@@ -67,6 +67,7 @@ where
         request_id, job_id = message.job_id.value(), task, part, attempt,
         organization = message.tenant.organization(), sandbox = message.tenant.sandbox(),
         rows = Empty, bytes = Empty, moved = Empty, state = Empty, failed = Empty,
+        invariant_violated = Empty,
     );
     async {
         let done = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {

@@ -22,7 +22,7 @@ pub const FUNCTION: &str = "FunctionName";
 /// Fields that become metrics where they are numbers other than 0: name, unit, and the field of few values by which they are
 /// told apart, if any. Each combination is paid for, so an idle stack has none. All other fields are properties: to be
 /// searched for, not counted.
-pub const METRICS: [(&str, &str, Option<&str>); 12] = [
+pub const METRICS: [(&str, &str, Option<&str>); 13] = [
     ("duration_ms", "Milliseconds", Some("task")),
     ("moved", "Count", Some("state")),
     ("client_errors", "Count", None),
@@ -35,6 +35,7 @@ pub const METRICS: [(&str, &str, Option<&str>); 12] = [
     ("resent_parts", "Count", None),
     ("given_up", "Count", None),
     ("collected", "Count", None),
+    ("invariant_violated", "Count", None),
 ];
 
 /// Writes the records.
