@@ -5,6 +5,7 @@
 mod layout;
 mod script;
 mod stores;
+mod tenants;
 mod unclear;
 
 use domain::ports::objects::Location;

@@ -24,6 +24,28 @@ pub trait Weather: Send + Sync {
     fn lags(&self) -> bool;
 }
 
+/// A calm weather that notes which port methods are called, in order.
+#[derive(Debug, Default)]
+pub struct Calls(Mutex<Vec<String>>);
+
+impl Calls {
+    /// What was called since this was asked last.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl Weather for Calls {
+    fn strike(&self, call: &str) -> Option<Fault> {
+        lock(&self.0).push(call.to_owned());
+        None
+    }
+
+    fn lags(&self) -> bool {
+        false
+    }
+}
+
 /// Faults that are ordered and have not struck yet, each for a call by its port method's name; and the weather.
 #[derive(Clone, Default)]
 pub(crate) struct Faults {

@@ -12,7 +12,7 @@ mod queue;
 mod registry;
 
 pub use clock::{ManualClock, SeededRandom};
-pub use faults::{Fault, Weather};
+pub use faults::{Calls, Fault, Weather};
 pub use jobs::{MemoryJobs, PartItem, Tables};
 pub use lake::{MemoryLake, MemoryTable, Snapshot};
 pub use objects::{MemoryObjects, MemoryUpload};

@@ -1,6 +1,9 @@
 //! Idempotency keys.
 
 use super::*;
+use domain::ports::jobs::IdempotencyKey;
+use std::sync::Arc;
+use testkit::Calls;
 
 async fn keyed(world: &World, key: &str, body: &Value) -> Value {
     world.send(&body.to_string(), &[("idempotency-key", key)]).await
@@ -117,4 +120,25 @@ async fn a_repetition_gives_the_first_job_even_where_the_registry_has_come_to_re
     world.registry = MemoryRegistry::with(&tenant(), Registry::default());
     assert_eq!(keyed(&world, "k", &smallest()).await, first);
     assert_eq!(status(&keyed(&world, "new", &smallest()).await), 400);
+}
+
+/// What a keyed request is answered and what it calls for that, in a store in which a tenant has used the key, or nobody.
+async fn used_by(tenant: Option<Tenant>) -> (Value, Vec<String>) {
+    let calls = Arc::new(Calls::default());
+    let jobs = MemoryJobs::under(calls.clone());
+    if let Some(tenant) = tenant {
+        let (key, body_hash) = ("k".to_owned(), "another body".to_owned());
+        let used = IdempotencyKey { key, body_hash, expires: fixtures::NOW.plus_seconds(60) };
+        jobs.create(&fixtures::job(&tenant, 1), Some(&used), fixtures::NOW).await.unwrap();
+    }
+    calls.take();
+    let world = World { jobs, ..World::new() };
+    (keyed(&world, "k", &smallest()).await, calls.take())
+}
+
+#[tokio::test]
+async fn a_key_that_a_neighbour_uses_costs_what_a_fresh_one_costs() {
+    let fresh = used_by(None).await;
+    assert_eq!(used_by(Some(fixtures::tenant())).await, fresh);
+    assert_ne!(used_by(Some(tenant())).await, fresh, "one's own is noticed");
 }
