@@ -40,17 +40,8 @@ struct House {
 }
 
 impl House {
-    /// This workspace's, for this machine's platform, from the lock file alone.
     fn real() -> Self {
-        let rustc = Command::new("rustc").arg("-vV").output().unwrap().stdout;
-        let rustc = String::from_utf8(rustc).unwrap();
-        let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-        let metadata = MetadataCommand::new()
-            .manifest_path(root().join("Cargo.toml"))
-            .other_options(["--offline", "--locked", "--filter-platform", host].map(str::to_owned))
-            .exec()
-            .unwrap();
-        Self::from(&metadata)
+        Self::from(&metadata())
     }
 
     fn from(metadata: &Metadata) -> Self {
@@ -106,6 +97,18 @@ impl House {
         }
         problems
     }
+}
+
+/// This workspace's metadata, for this machine's platform, from the lock file alone.
+pub fn metadata() -> Metadata {
+    let rustc = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let rustc = String::from_utf8(rustc).unwrap();
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--offline", "--locked", "--filter-platform", host].map(str::to_owned))
+        .exec()
+        .unwrap()
 }
 
 /// What tests of any package may use beside it.

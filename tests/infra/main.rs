@@ -12,3 +12,4 @@ mod resources;
 mod routes;
 mod sharing;
 mod template;
+mod unused;
