@@ -63,11 +63,13 @@ fn destination() -> Value {
         &[],
         json!({
             "datasetId": id,
-            "dataSetId": { "type": "string", "pattern": "\\S", "description": "An older spelling of datasetId." },
+            "dataSetId": { "description": "An older spelling of datasetId; ignored where that stands." },
             "segmentPerBatch": flag("A batch for each entry of filter.segments, else one for all."),
         }),
     );
-    destination["anyOf"] = json!([{ "required": ["datasetId"] }, { "required": ["dataSetId"] }]);
+    let alias = json!({ "type": "string", "pattern": "\\S" });
+    destination["anyOf"] =
+        json!([{ "required": ["datasetId"] }, { "required": ["dataSetId"], "properties": { "dataSetId": alias } }]);
     destination
 }
 
