@@ -21,6 +21,8 @@ exec "$(dirname "$0")/program" function "$id"
 OTHERWISE = [
     # Numbers of parameters stay texts, with which it cannot compare.
     ("MaximumConcurrency: !Ref WorkerConcurrency", "MaximumConcurrency: 4"),
+    # Nobody waits a quarter of an hour for a message to fail five times.
+    ("VisibilityTimeout: 1080", "VisibilityTimeout: 2"),
     # It enforces the policies, and is asked without TLS.
     ('"aws:SecureTransport": "false"', '"aws:SecureTransport": "never"'),
     # AWS has one action for single calls and batches.

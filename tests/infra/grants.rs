@@ -88,7 +88,7 @@ fn unpriced(code: &str) -> Vec<String> {
 }
 
 /// A function's statements; a conditional one counts.
-fn statements(template: &Template, folder: &str) -> Vec<Value> {
+pub fn statements(template: &Template, folder: &str) -> Vec<Value> {
     let id = logical_id(folder);
     let inline = template.at(&format!("/Resources/{id}/Properties/Policies"));
     let role = template.at(&format!("/Resources/{id}Role/Properties/Policies"));
@@ -99,7 +99,7 @@ fn statements(template: &Template, folder: &str) -> Vec<Value> {
 }
 
 /// One value or many.
-fn many(value: &Value) -> Vec<Value> {
+pub fn many(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
 

@@ -12,4 +12,5 @@ mod resources;
 mod routes;
 mod sharing;
 mod template;
+mod tenants;
 mod unused;
