@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What functions are told; none of it is used before the first event.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 18] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "none"),
     ("AWS_SECRET_ACCESS_KEY", "none"),
@@ -23,6 +23,7 @@ const SETTINGS: [(&str, &str); 17] = [
     ("TABLE_NAME", "jobs"),
     ("QUEUE_URL", "http://localhost/work"),
     ("STATE_BUCKET", "state"),
+    ("MAX_RUNNING_JOBS", "100"),
     ("LEASE_SECONDS", "60"),
     ("MAX_ATTEMPTS", "5"),
     ("PART_TARGET_BYTES", "67108864"),
