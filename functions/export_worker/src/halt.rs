@@ -2,7 +2,7 @@
 
 use domain::invariant::Broken;
 use domain::job::JobError;
-use domain::plan::{Plan, PlannedPart};
+use domain::plan::{DataFile, Plan, PlannedPart};
 use domain::ports::jobs::StoreError;
 use domain::ports::lake::LakeError;
 use domain::ports::objects::ObjectError;
@@ -65,43 +65,36 @@ impl From<ObjectError> for Halt {
     }
 }
 
-impl From<LakeError> for Halt {
-    fn from(error: LakeError) -> Self {
-        match error {
+impl Halt {
+    /// What a failure at the table of a dataset means for the job that uses it.
+    pub fn of_table(error: LakeError, dataset: &str) -> Self {
+        match &error {
+            LakeError::Unavailable(_) | LakeError::Denied(..) => return Self::Later(Box::new(error)),
+            LakeError::Damaged(_, _, cause) => tracing::error!(%cause, "table metadata cannot be read"),
             LakeError::NoTable(_)
             | LakeError::OtherTable(_)
             | LakeError::SnapshotGone(_)
-            | LakeError::Unsupported(_) => Self::permanent(Code::DatasetUnfit, sentence(&error.to_string())),
-            LakeError::Damaged(table, cause) => {
-                tracing::error!(cause = %cause, "table metadata cannot be read");
-                Self::permanent(Code::DatasetUnfit, format!("The metadata of the table {table} cannot be read."))
-            }
-            LakeError::Unavailable(_) | LakeError::Denied(..) => Self::Later(Box::new(error)),
+            | LakeError::Unsupported(_) => {}
         }
+        let what = sentence(&format!("the dataset {dataset} cannot be used: {error}"), file_name);
+        Self::permanent(Code::DatasetUnfit, what)
     }
-}
 
-impl Halt {
-    /// What a failure of the engine means for the job whose part it was at. Files are named as their tables name them, without
-    /// the way to them.
+    /// What a failure of the engine means for the job whose part it was at.
     pub fn of_engine(error: EngineError, plan: &Plan, part: &PlannedPart) -> Self {
-        let file = |location: &str| {
-            let of = part.files.iter().find(|file| file.location == location);
-            let dataset = of.and_then(|file| plan.sources.get(file.source)).map(|source| &source.pin.dataset_id);
-            let name = location.rsplit('/').next().unwrap_or_default();
-            dataset.map_or_else(|| format!("file {name}"), |dataset| format!("file {name} of the dataset {dataset}"))
+        let unfit = |what: &str| {
+            Self::permanent(Code::DatasetUnfit, sentence(what, |location| named_file(location, plan, part)))
         };
         match error {
             EngineError::Objects(ObjectError::NotFound(at)) => {
-                let what = format!("The {} is gone; was the table's history cleaned?", file(&at.to_string()));
-                Self::permanent(Code::DatasetUnfit, what)
+                unfit(&format!("the file {at} is gone; was the table's history cleaned?"))
             }
             EngineError::Objects(error) => error.into(),
             EngineError::Input { ref location, ref meaning, .. } => {
                 tracing::error!(cause = %error, "an input file cannot be read");
-                Self::permanent(Code::DatasetUnfit, format!("The {} cannot be read: {meaning}.", file(location)))
+                unfit(&format!("the file {location} cannot be read: {meaning}"))
             }
-            EngineError::Unsupported(what) => Self::permanent(Code::DatasetUnfit, sentence(&what)),
+            EngineError::Unsupported(what) => unfit(&what),
             EngineError::Encode(cause) => {
                 tracing::error!(%cause, "rows could not be encoded");
                 Self::permanent(Code::Internal, "The rows could not be encoded.")
@@ -109,12 +102,42 @@ impl Halt {
             EngineError::Stopped => Self::Later(Box::new(EngineError::Stopped)),
         }
     }
+
+    /// A part that was tried too often: whatever it reads ends its workers.
+    pub fn never_finished(number: u32, tries: u32, plan: &Plan, part: &PlannedPart) -> Self {
+        let more = part.files.len().saturating_sub(1);
+        let read = part.files.first().map(|file| named_file(&file.location, plan, part)).unwrap_or_default();
+        let what = format!("Part {number} was tried {tries} times and never finished. It reads the file {read}");
+        Self::permanent(Code::Internal, if more > 0 { format!("{what} and {more} more.") } else { format!("{what}.") })
+    }
 }
 
-/// The text as a sentence: a capital first, a full stop last.
-fn sentence(text: &str) -> String {
+/// A file of a part as its table names it, and of which dataset it is.
+fn named_file(location: &str, plan: &Plan, part: &PlannedPart) -> String {
+    let delete = part.deletes.iter().position(|file| file.location == location);
+    let is_of = |file: &&DataFile| file.location == location || delete.is_some_and(|at| file.deletes.contains(&at));
+    let source = part.files.iter().find(is_of).and_then(|file| plan.sources.get(file.source));
+    let name = file_name(location);
+    source.map_or(name.clone(), |source| format!("{name} of the dataset {}", source.pin.dataset_id))
+}
+
+/// The name alone: the way to a file is nobody's business.
+fn file_name(location: &str) -> String {
+    location.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// The text as a sentence: a capital first, a full stop last, and files by what `named` makes of their locations.
+fn sentence(text: &str, named: impl Fn(&str) -> String) -> String {
+    let word = |word: &str| match word.starts_with("s3") && word.contains("://") {
+        true => {
+            let location = word.trim_end_matches([',', ':', ';', '.']);
+            format!("{}{}", named(location), &word[location.len()..])
+        }
+        false => word.to_owned(),
+    };
+    let text = text.split(' ').map(word).collect::<Vec<_>>().join(" ");
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().collect::<String>()).unwrap_or_default();
-    let end = if text.ends_with('.') { "" } else { "." };
+    let end = if text.ends_with(['.', '?']) { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
 }

@@ -8,7 +8,7 @@ use domain::id::{BatchId, uuid_v4};
 use domain::instant::Millis;
 use domain::job::{Job, Progress, Work};
 use domain::message::{Message, Task};
-use domain::plan::{OutputList, Plan, part_file};
+use domain::plan::{OutputList, Plan, PlannedPart, part_file};
 use domain::ports::jobs::{Claim, EndJobs, MoveJobs, Part, PartDone, PartRef, PartSplit, Shard, Swap, WorkParts};
 use domain::ports::objects::{Location, WriteObjects};
 use domain::ports::queue::SendMessages;
@@ -30,14 +30,16 @@ pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), H
         Claim::Mine(claimed) => claimed,
         Claim::NotNow => return Ok(()),
     };
-    if claimed.attempt > ports.settings().max_attempts {
-        let what = format!("Part {number} was tried {} times and never finished.", ports.settings().max_attempts);
-        return Err(Halt::permanent(Code::Internal, what));
-    }
     let plan = stored_plan::read(ports, job).await?;
     let plan = plan.ok_or_else(|| Halt::permanent(Code::Internal, "The job's plan has vanished."))?;
+    let planned = plan.part(number, work.shards);
+    let planned = planned.ok_or_else(|| Halt::permanent(Code::Internal, "The job's plan does not fit its parts."))?;
+    let most = ports.settings().max_attempts;
+    if claimed.attempt > most {
+        return Err(Halt::never_finished(number, most, &plan, &planned));
+    }
     let mine = Mine { part, claimed, owner, halves: plan.halves(number, work.shards) };
-    match work_on(ports, &plan, work, &mine).await? {
+    match work_on(ports, &plan, &planned, &mine).await? {
         Worked::Out(list) => hand_in(ports, job, work, &mine, list).await,
         Worked::TooLong => leave_halves(ports, &mine).await,
         Worked::Lost => Ok(()),
@@ -63,11 +65,10 @@ enum Worked {
 }
 
 /// W2 and W3: exports while the lease is kept alive, as long as there is time.
-async fn work_on<P: Ports>(ports: &P, plan: &Plan, work: &Work, mine: &Mine) -> Result<Worked, Halt> {
-    let broken = || Halt::permanent(Code::Internal, "The job's plan does not fit its parts.");
+async fn work_on<P: Ports>(ports: &P, plan: &Plan, planned: &PlannedPart, mine: &Mine) -> Result<Worked, Halt> {
     let number = mine.part.part;
-    let planned = plan.part(number, work.shards).ok_or_else(broken)?;
-    let prefix = Location::parse(&plan.target.data_prefix).ok_or_else(broken)?;
+    let prefix = Location::parse(&plan.target.data_prefix);
+    let prefix = prefix.ok_or_else(|| Halt::permanent(Code::Internal, "The job's plan names no folder."))?;
     let (attempt, owner) = match Guard::UniqueKeys.stands() {
         true => (mine.claimed.attempt, mine.owner.as_str()),
         false => (0, "00000000"),
@@ -75,7 +76,7 @@ async fn work_on<P: Ports>(ports: &P, plan: &Plan, work: &Work, mine: &Mine) -> 
     let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(number, attempt, owner, batch, n));
     let time_is_up = ports.clock().now().plus_seconds(ports.settings().split_after_seconds.into());
     let (lost, late) = (AtomicBool::new(false), AtomicBool::new(false));
-    let export = ports.engine().export(plan, &planned, file_at, |_| {
+    let export = ports.engine().export(plan, planned, file_at, |_| {
         let is_late = mine.halves.is_some() && ports.clock().now() >= time_is_up;
         late.fetch_or(is_late, Ordering::Relaxed);
         if is_late || lost.load(Ordering::Relaxed) { Step::Stop } else { Step::Continue }
@@ -91,7 +92,7 @@ async fn work_on<P: Ports>(ports: &P, plan: &Plan, work: &Work, mine: &Mine) -> 
         Ok(list) => Ok(Worked::Out(list)),
         Err(EngineError::Stopped) if late.load(Ordering::Relaxed) => Ok(Worked::TooLong),
         Err(EngineError::Stopped) => Ok(Worked::Lost),
-        Err(error) => Err(Halt::of_engine(error, plan, &planned)),
+        Err(error) => Err(Halt::of_engine(error, plan, planned)),
     }
 }
 

@@ -111,7 +111,7 @@ async fn look<P: Ports>(
         let what = format!("The dataset {id} was registered otherwise after the job was created.");
         return Err(Halt::permanent(Code::DatasetUnfit, what));
     }
-    let state = ports.lake().look(table, &dataset.columns.profile_id).await?;
+    let state = ports.lake().look(table, &dataset.columns.profile_id).await.map_err(|e| Halt::of_table(e, id))?;
     Ok((refresh(ports, job, dataset, &state).await?, state))
 }
 
@@ -165,7 +165,8 @@ async fn widened_target<P: Ports>(
         let what = format!("The dataset {} cannot be exported with the others: {}", conflict.dataset_id, conflict.what);
         return Err(Halt::permanent(Code::DatasetUnfit, what));
     }
-    let state = ports.lake().widen(&dataset.table, &state.copy.table_uuid, &wanted).await?;
+    let state = ports.lake().widen(&dataset.table, &state.copy.table_uuid, &wanted).await;
+    let state = state.map_err(|e| Halt::of_table(e, &dataset.id))?;
     refresh(ports, job, &dataset, &state).await?;
     Ok(PlannedTarget {
         dataset_id: dataset.id,
@@ -220,7 +221,8 @@ async fn hold<P: Ports>(
             return Err(Halt::permanent(Code::DatasetUnfit, what));
         }
         if pin.schema_id.is_some_and(|id| id != state.copy.schema.schema_id) {
-            let pinned = ports.lake().look_pinned(pin, &dataset.columns.profile_id).await?;
+            let pinned = ports.lake().look_pinned(pin, &dataset.columns.profile_id).await;
+            let pinned = pinned.map_err(|e| Halt::of_table(e, &dataset.id))?;
             dataset.copy = Some(pinned.copy);
         }
     }
@@ -231,7 +233,8 @@ async fn hold<P: Ports>(
 async fn files<P: Ports>(ports: &P, datasets: &[Dataset], pins: &[Pin]) -> Result<Vec<TableFiles>, Halt> {
     let mut tables = Vec::new();
     for (dataset, pin) in datasets.iter().zip(pins) {
-        tables.push(ports.lake().files(pin, &dataset.columns.profile_id).await?);
+        let files = ports.lake().files(pin, &dataset.columns.profile_id).await;
+        tables.push(files.map_err(|e| Halt::of_table(e, &dataset.id))?);
     }
     let files: usize = tables.iter().map(|t: &TableFiles| t.data.len() + t.deletes.len()).sum();
     if files > MAX_PLANNED_FILES {

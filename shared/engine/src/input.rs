@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::Fields;
 use domain::name_mapping::{NO_MAPPING, NameMapping};
 use domain::plan::DataFile;
-use domain::ports::objects::{Location, ReadObjects};
+use domain::ports::objects::{Location, ObjectError, ReadObjects};
 use futures::future::Either;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
@@ -45,6 +45,13 @@ pub(crate) struct InputFile<O> {
 impl<O: ReadObjects> InputFile<O> {
     /// Reads a file's footer. `names` tells the columns of a file that carries no field ids.
     pub(crate) async fn open(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
+        match Self::open_as_told(objects, file, names).await {
+            Err(error) => Err(explained(objects, file, error).await),
+            opened => opened,
+        }
+    }
+
+    async fn open_as_told(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
         let at = Location::parse(&file.location)
             .ok_or_else(|| EngineError::input(&file.location, "its location is no s3 URL"))?;
         let mut ranges = ObjectRanges { objects: Arc::new(objects.clone()), at, bytes: file.bytes };
@@ -66,8 +73,9 @@ impl<O: ReadObjects> InputFile<O> {
         };
         let mut groups = Vec::new();
         for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
-            let start = checked_start(group, file.bytes)
-                .ok_or_else(|| EngineError::input(&file.location, "its footer names bytes that it does not have"))?;
+            let start = checked_start(group, file.bytes).ok_or_else(|| {
+                EngineError::input(&file.location, "its footer names bytes or rows that it does not have")
+            })?;
             if let Some(codec) = group.columns().iter().map(ColumnChunkMetaData::compression).find(is_unread) {
                 return Err(packed_otherwise(&file.location, codec));
             }
@@ -256,6 +264,20 @@ impl<O: ReadObjects> InputFile<O> {
     }
 }
 
+/// Why a file cannot be opened: its size, where that is not what the table's metadata says, since then its footer was looked
+/// for in the wrong place.
+async fn explained<O: ReadObjects>(objects: &O, file: &DataFile, error: EngineError) -> EngineError {
+    let of_size = matches!(error, EngineError::Input { .. } | EngineError::Objects(ObjectError::Unavailable(_)));
+    let Some(at) = Location::parse(&file.location).filter(|_| of_size) else { return error };
+    match objects.size(&at).await {
+        Ok(bytes) if bytes != file.bytes => {
+            let meaning = format!("it has {bytes} bytes, and {} by the table's metadata", file.bytes);
+            EngineError::input(&file.location, meaning)
+        }
+        _ => error,
+    }
+}
+
 /// Bytes of a row group's leaves once they are decoded, roughly.
 fn group_bytes(group: &RowGroupMetaData, leaves: &[usize]) -> u64 {
     let leaf = |leaf: &usize| {
@@ -286,10 +308,14 @@ fn unnamed(location: &str) -> EngineError {
     EngineError::Unsupported(format!("the data file {location} cannot be read: {NO_MAPPING}"))
 }
 
-/// Where a row group starts, if all of it lies within the file; the decoder takes that for granted.
+/// Where a row group starts, if all of it lies within the file and no column has fewer levels than there are rows; what
+/// decodes it takes that for granted.
 fn checked_start(group: &RowGroupMetaData, file_bytes: u64) -> Option<u64> {
     u64::try_from(group.num_rows()).ok()?;
     for chunk in group.columns() {
+        if chunk.num_values() < group.num_rows() {
+            return None;
+        }
         let length = u64::try_from(chunk.compressed_size()).ok()?;
         if chunk_start(chunk)?.checked_add(length)? > file_bytes {
             return None;

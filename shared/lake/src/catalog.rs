@@ -1,7 +1,7 @@
 //! Our `iceberg::Catalog` over Glue: what a table is stands in one metadata file, which file is current stands in Glue, and
 //! every update swaps the one for the other by the `VersionId` it was judged at.
 
-use crate::error::Refusal;
+use crate::error::{Refusal, in_file};
 use crate::glue::{Database, GlueApi, GlueError, GlueTable, TableInput};
 use async_trait::async_trait;
 use domain::plan::TableName;
@@ -72,7 +72,7 @@ impl<G: GlueApi> GlueCatalog<G> {
         let Some(at) = entry.metadata_location() else {
             return Err(Refusal(format!("{name} is not an Iceberg table")).into());
         };
-        let metadata = TableMetadata::read_from(&self.io, at).await?;
+        let metadata = TableMetadata::read_from(&self.io, at).await.map_err(|e| in_file(at, e))?;
         let table = table(ident, &self.io, metadata, at)?;
         Ok(Judged { entry, shown: table.clone(), table })
     }

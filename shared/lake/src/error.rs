@@ -20,6 +20,21 @@ impl From<Refusal> for iceberg::Error {
     }
 }
 
+/// A metadata file that could not be read, by its name. Travels as the source of an Iceberg error.
+#[derive(Debug, thiserror::Error)]
+#[error("the metadata file {name} cannot be read")]
+struct InFile {
+    name: String,
+    #[source]
+    cause: iceberg::Error,
+}
+
+/// The error, of the metadata file at that path.
+pub(crate) fn in_file(path: &str, cause: iceberg::Error) -> iceberg::Error {
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    iceberg::Error::new(cause.kind(), "a metadata file cannot be read").with_source(InFile { name, cause })
+}
+
 /// What an error about that table means.
 pub(crate) fn lake_error(table: &TableName, error: iceberg::Error) -> LakeError {
     if let Some(Refusal(sentence)) = beneath(&error) {
@@ -40,7 +55,7 @@ pub(crate) fn lake_error(table: &TableName, error: iceberg::Error) -> LakeError 
     if let Some(cause) = beneath::<ObjectError>(&error) {
         return match cause {
             ObjectError::Denied(_) => LakeError::Denied(table.clone(), Box::new(error)),
-            ObjectError::NotFound(_) => LakeError::Damaged(table.clone(), Box::new(error)),
+            ObjectError::NotFound(_) => damaged(table, "is gone", error),
             // Names of metadata files are drawn afresh: the next attempt has others.
             ObjectError::Unavailable(_) | ObjectError::Occupied(_) => LakeError::Unavailable(Box::new(error)),
         };
@@ -51,8 +66,17 @@ pub(crate) fn lake_error(table: &TableName, error: iceberg::Error) -> LakeError 
             tracing::error!(error = &error as &dyn Error, "an Iceberg feature is not supported");
             LakeError::Unsupported(format!("{table} uses a feature of Iceberg that is not supported"))
         }
-        _ => LakeError::Damaged(table.clone(), Box::new(error)),
+        _ => damaged(table, "is damaged", error),
     }
+}
+
+/// Metadata that cannot be read; `how` says what is wrong with the file.
+fn damaged(table: &TableName, how: &str, error: iceberg::Error) -> LakeError {
+    let what = match beneath::<InFile>(&error) {
+        Some(InFile { name, .. }) => format!("its file {name} {how}"),
+        None => "it contradicts itself".into(),
+    };
+    LakeError::Damaged(table.clone(), what, Box::new(error))
 }
 
 /// The first error of that type on the way down to the cause.

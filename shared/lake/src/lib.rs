@@ -6,6 +6,8 @@
 mod append;
 mod catalog;
 mod compared;
+#[cfg(any(test, feature = "twin"))]
+pub mod conformance;
 mod create;
 mod deletes;
 mod error;

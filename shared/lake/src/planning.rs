@@ -15,6 +15,9 @@ use iceberg::spec::{
 };
 use iceberg::table::Table;
 
+/// More bytes, and more rows, than any file has: S3 keeps none of more than 50 TB.
+const BEYOND_ALL: u64 = 1 << 46;
+
 /// The live data files of a snapshot, each with the delete files that apply to it.
 pub(crate) async fn files(
     table: &Table,
@@ -77,6 +80,14 @@ impl<'t> Rules<'t> {
             let format = file.file_format();
             return Err(Refusal(format!(
                 "{} has a live {format} file, {}; only Parquet is read: rewrite the table's data files as Parquet and try again",
+                self.name,
+                file.file_path()
+            )));
+        }
+        // Negative numbers come as very great ones.
+        if file.file_size_in_bytes().max(file.record_count()) > BEYOND_ALL {
+            return Err(Refusal(format!(
+                "the metadata of {} gives its file {} a size that no file has; rewrite the table's manifests and try again",
                 self.name,
                 file.file_path()
             )));

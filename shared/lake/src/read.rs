@@ -3,7 +3,7 @@
 use crate::Lake;
 use crate::catalog::Judged;
 use crate::deletes::kind_name;
-use crate::error::lake_error;
+use crate::error::{in_file, lake_error};
 use crate::glue::GlueApi;
 use crate::planning;
 use crate::schema::{batch_spec, buckets, to_domain};
@@ -116,7 +116,7 @@ async fn live_kinds(table: &Table) -> Result<(BTreeSet<String>, BTreeSet<String>
 
 /// The manifests of a snapshot that may hold live files.
 pub(crate) async fn manifests(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<ManifestFile>> {
-    let list = table.manifest_list_reader(snapshot).load().await?;
+    let list = table.manifest_list_reader(snapshot).load().await.map_err(|e| in_file(snapshot.manifest_list(), e))?;
     Ok(list.consume_entries().into_iter().filter(|m| m.has_added_files() || m.has_existing_files()).collect())
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn entries(
     let read = move |file: ManifestFile| {
         let io = io.clone();
         async move {
-            let manifest = file.load_manifest(&io).await?;
+            let manifest = file.load_manifest(&io).await.map_err(|e| in_file(&file.manifest_path, e))?;
             Ok((file, manifest))
         }
     };

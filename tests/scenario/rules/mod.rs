@@ -1,6 +1,7 @@
 //! The rules one by one, each with rows and with what must come of them, both written by hand.
 
 mod batches;
+mod damage;
 mod deletes;
 mod empty;
 mod events;

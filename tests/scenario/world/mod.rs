@@ -3,7 +3,8 @@
 
 mod cells;
 mod changes;
-mod files;
+mod damage;
+pub mod files;
 mod names;
 mod ports;
 mod tables;

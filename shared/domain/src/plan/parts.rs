@@ -49,7 +49,8 @@ pub fn compose_parts(tables: Vec<TableFiles>, needs: MergeNeeds, target_bytes: u
 
 /// The part, or slices of it that each hold no more rows than can be merged at a time.
 fn sliced(part: PlannedPart, buckets: u32) -> Vec<PlannedPart> {
-    let rows: u64 = part.files.iter().map(|f| f.rows).sum();
+    // A row takes a byte at least, whatever the table's metadata says.
+    let rows: u64 = part.files.iter().map(|f| f.rows.min(f.bytes)).sum();
     let modulus = rows.div_ceil(MAX_MERGED_ROWS).next_power_of_two().min(1 << 16) as u32;
     // Also where one slice is the whole: so a part that takes too long can be halved (W5).
     let slice = |remainder| Slice { buckets, modulus: modulus.max(1), remainder };
@@ -208,17 +209,27 @@ mod tests {
 
     #[test]
     fn a_bucket_of_too_many_rows_is_sliced_so_that_every_profile_lies_in_one_slice() {
-        let big = DataFile { bucket: Some(1), bytes: 900, rows: 2 * MAX_MERGED_ROWS + 1, ..data_file("a") };
-        let small = DataFile { bucket: Some(0), bytes: 900, rows: MAX_MERGED_ROWS, ..data_file("b") };
+        let bytes = 10 * MAX_MERGED_ROWS;
+        let big = DataFile { bucket: Some(1), bytes, rows: 2 * MAX_MERGED_ROWS + 1, ..data_file("a") };
+        let small = DataFile { bucket: Some(0), bytes, rows: MAX_MERGED_ROWS, ..data_file("b") };
         let parts = compose_parts(vec![table(vec![big, small])], MergeNeeds::Buckets(16), 1);
         assert_eq!(parts.iter().filter_map(|p| p.slice).map(|s| s.modulus).collect::<Vec<_>>(), [1, 4, 4, 4, 4]);
-        assert_eq!(parts.iter().map(PlannedPart::weight).collect::<Vec<_>>(), [900, 225, 225, 225, 225]);
+        assert_eq!(
+            parts.iter().map(PlannedPart::weight).collect::<Vec<_>>(),
+            [bytes, bytes / 4, bytes / 4, bytes / 4, bytes / 4]
+        );
         for bucket_of_64 in 0..4u32 {
             let hash = (7 * 4 + bucket_of_64) * 16 + 1;
             let holding: Vec<_> = parts[1..].iter().filter_map(|p| p.slice).filter(|s| s.holds(hash)).collect();
             assert_eq!(holding.len(), 1);
             assert_eq!(holding[0].remainder, bucket_of_64);
         }
+    }
+
+    #[test]
+    fn a_count_of_more_rows_than_bytes_makes_no_slices() {
+        let lying = DataFile { bucket: Some(0), bytes: 900, rows: 1 << 40, ..data_file("a") };
+        assert_eq!(compose_parts(vec![table(vec![lying])], MergeNeeds::Buckets(1), 1).len(), 1);
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub enum LakeError {
     /// The pinned snapshot has been expired.
     #[error("the pinned snapshot of {0} has been expired")]
     SnapshotGone(TableName),
-    /// Metadata that cannot be read.
-    #[error("the metadata of {0} cannot be read")]
-    Damaged(TableName, #[source] Source),
+    /// Metadata that cannot be read, and what is wrong with it, in a clause that names the file where it is known.
+    #[error("the metadata of {0} cannot be read: {1}")]
+    Damaged(TableName, String, #[source] Source),
     /// Catalog or store did not answer, or the outcome is unknown; look again later.
     #[error("the catalog or its store is unavailable")]
     Unavailable(#[source] Source),

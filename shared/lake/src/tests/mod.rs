@@ -148,6 +148,11 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, LakeError>) -> String {
     }
 }
 
+#[tokio::test]
+async fn the_twin_keeps_the_promises_of_the_catalog() {
+    crate::conformance::catalog(MemoryGlue::default()).await;
+}
+
 #[test]
 fn buckets_are_those_of_every_other_writer() {
     // The hash of "iceberg" is given by the Iceberg specification, appendix B.
