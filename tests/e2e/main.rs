@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod isolation;
+mod kills;
 mod listing;
 mod load;
 mod secrets;

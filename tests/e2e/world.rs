@@ -6,12 +6,12 @@ use admin::stack::Place;
 use admin::token::{LocalKey, local_key};
 use admin::{jobs, readback, registry};
 use domain::ports::Clock;
+use domain::ports::lake::ReadTables;
 use domain::ports::registry::WriteRegistry;
 use domain::registry::Client;
 use edge::clock::SystemClock;
 use local::{Options, Stack};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -38,10 +38,20 @@ impl World {
         Self::start_on(TEMPLATE, Some(VISIBILITY), profiles).await
     }
 
+    /// The same with other settings of worker and sweeper.
+    pub async fn start_with(profiles: u32, settings: &[(&str, &str)]) -> Self {
+        Self::found(TEMPLATE, Some(VISIBILITY), profiles, settings).await
+    }
+
     /// A fresh stack of another template, with its queues' visibility as the template has it unless one is given.
     pub async fn start_on(template: &str, visibility: Option<Duration>, profiles: u32) -> Self {
+        Self::found(template, visibility, profiles, &[]).await
+    }
+
+    async fn found(template: &str, visibility: Option<Duration>, profiles: u32, settings: &[(&str, &str)]) -> Self {
         let sample = Sample { profiles, ..Sample::default() };
-        let mut world = Self::open(template, visibility, tempfile::tempdir().unwrap(), sample).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = Self::open(template, visibility, folder, sample, settings).await;
         let (store, tables) = (world.place.registry().await.unwrap(), world.place.tables().await.unwrap());
         let file = registry::RegistryFile::read(sample::REGISTRY).unwrap();
         let plan = registry::plan(&file, &store, &tables, &world.place.warehouse().unwrap()).await.unwrap();
@@ -54,7 +64,13 @@ impl World {
         world
     }
 
-    async fn open(template: &str, visibility: Option<Duration>, folder: TempDir, sample: Sample) -> Self {
+    async fn open(
+        template: &str,
+        visibility: Option<Duration>,
+        folder: TempDir,
+        sample: Sample,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let key = local_key(&folder.path().join("auth")).unwrap();
         let mut options = Options::new(folder.path(), template);
         options.parameters.insert("Auth".into(), "jwks".into());
@@ -64,8 +80,11 @@ impl World {
         // Short, so that what a killed process leaves is picked up at once.
         options.schedule_every = Some(Duration::from_millis(500));
         options.visibility_timeout = visibility;
-        let lease = BTreeMap::from([("LEASE_SECONDS".to_owned(), "2".to_owned())]);
-        options.environment.insert("export_worker".into(), lease);
+        for operation in ["export_worker", "sweeper"] {
+            let settings = settings.iter().chain(&[("LEASE_SECONDS", "2")]);
+            let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            options.environment.insert(operation.into(), settings.collect());
+        }
         let stack = Stack::start(options).await.unwrap();
         let token = key.token(API_KEY, SystemClock.now(), HOUR).unwrap();
         let caller = json!({"token": token, "apiKey": API_KEY, "organization": ORGANIZATION, "sandbox": "prod"});
@@ -77,7 +96,7 @@ impl World {
     /// The same state under a new process tree.
     pub async fn restart(self) -> Self {
         self.stack.stop().await;
-        Self::open(TEMPLATE, Some(VISIBILITY), self.folder, self.sample).await
+        Self::open(TEMPLATE, Some(VISIBILITY), self.folder, self.sample, &[]).await
     }
 
     pub async fn stop(self) {
@@ -150,6 +169,13 @@ impl World {
         pids.len()
     }
 
+    /// Kills one of a function's processes; whether there was any.
+    pub fn kill_one(&self, operation: &str, which: usize) -> bool {
+        let pids = self.stack.function(operation).unwrap().pids();
+        let Some(pid) = (!pids.is_empty()).then(|| pids[which % pids.len()]) else { return false };
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
+    }
+
     /// The most memory that a living process of a function has had, in bytes.
     pub fn peak_memory(&self, operation: &str) -> u64 {
         let pids = self.stack.function(operation).unwrap().pids();
@@ -176,6 +202,14 @@ impl World {
         let mut ids: Vec<_> = back.sample.into_iter().flatten().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// The locations of the dataset's live files.
+    pub async fn exported_files(&mut self) -> Vec<String> {
+        let table = self.place.dataset(&sample::export_dataset().unwrap()).await.unwrap().table;
+        let tables = self.place.tables().await.unwrap();
+        let pin = tables.look(&table, "profileId").await.unwrap().pin("", &table);
+        tables.files(&pin, "profileId").await.unwrap().data.into_iter().map(|file| file.location).collect()
     }
 
     /// How many members the segment of that rank has, as the sample was drawn.

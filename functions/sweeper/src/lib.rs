@@ -25,8 +25,9 @@ const MOST_SWEEPS: usize = 20;
 /// Shortest and longest wait before a part's message is sent again, in seconds.
 const PART_WAITS: (i64, i64) = (120, 1_800);
 
-/// How long cleaning up may take before it is sent on its way again, in seconds.
+/// How long cleaning up may take before it is sent on its way again, in seconds; at most so many grace periods.
 const COLLECT_PATIENCE_SECONDS: i64 = 1_800;
+const COLLECT_PATIENCE_GRACES: i64 = 10;
 
 /// What the sweeper is told at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,8 @@ async fn sweep_collect<J: CollectJobs, Q: SendMessages>(
     if now < ripe {
         return Ok(jobs.postpone_collect(tenant, id, left.looks, ripe).await?);
     }
-    jobs.postpone_collect(tenant, id, left.looks, now.plus_seconds(COLLECT_PATIENCE_SECONDS)).await?;
+    let graces = i64::from(settings.collect_grace_seconds) * COLLECT_PATIENCE_GRACES;
+    jobs.postpone_collect(tenant, id, left.looks, now.plus_seconds(COLLECT_PATIENCE_SECONDS.min(graces))).await?;
     queue.send(&[Message::new(tenant, id, Task::Collect)]).await?;
     swept.collected += 1;
     Ok(())

@@ -1,0 +1,166 @@
+//! Worker, sweeper and routes are killed at random while jobs run: every job ends, each member stands in its dataset once, and
+//! nothing is left behind. `KILLS=500` kills so often; `--nocapture` shows the figures.
+
+use crate::load::tell;
+use crate::world::World;
+use domain::ports::Random;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use testkit::SeededRandom;
+
+/// Kills of `cargo test`.
+const USUAL_KILLS: usize = 30;
+/// Jobs at a time.
+const JOBS: usize = 20;
+/// Whom a kill strikes; the worker more often, as it does the most.
+const STRUCK: [&str; 7] = [
+    "export_worker",
+    "export_worker",
+    "export_worker",
+    "sweeper",
+    "create_export_job",
+    "get_export_job",
+    "list_export_jobs",
+];
+/// Milliseconds between two kills, at most.
+const MOST_PAUSE: u64 = 250;
+/// How long jobs may take to end, and then the looks at what they left: more than any step's patience.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_every_job_ends_each_member_stands_once_and_nothing_is_left() {
+    let wanted = std::env::var("KILLS").map_or(USUAL_KILLS, |text| text.parse().unwrap());
+    let settings = [("MAX_ATTEMPTS", "100"), ("COLLECT_GRACE_SECONDS", "1")];
+    let mut world = World::start_with(2_000, &settings).await;
+    let (random, mut kills, mut recoveries) = (SeededRandom::new(wanted as u64), BTreeMap::new(), Vec::new());
+    let calm = round(&world, 0, &random, &mut BTreeMap::new()).await;
+    while kills.values().sum::<usize>() < wanted {
+        recoveries.push(round(&world, wanted, &random, &mut kills).await);
+    }
+    let jobs = all(&world).await;
+    let members = world.current_members(0);
+    let undisturbed = lived(&jobs[..JOBS]);
+    for job in &jobs {
+        assert_eq!(job["status"], "SUCCEEDED", "{job:#}");
+        let ids = world.exported_ids(job).await;
+        assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (members, members), "{job:#}");
+    }
+    assert_eq!(dead_letters(&world).await, "0");
+    collected(&world).await;
+    assert_eq!(left_behind(&mut world).await, Vec::<String>::new());
+
+    println!("{} jobs, {} kills: {kills:?}", jobs.len(), kills.values().sum::<usize>());
+    println!("{JOBS} jobs undisturbed were done after {calm:.1} s");
+    tell("undisturbed, POST to SUCCEEDED, ms", undisturbed);
+    tell("killed, POST to SUCCEEDED, ms", lived(&jobs[JOBS..]));
+    tell("from the last kill to rest, ms", recoveries.into_iter().map(|seconds| seconds * 1_000.0).collect());
+    world.stop().await;
+}
+
+/// Submits jobs and kills while they run; gives the seconds from the last kill (or the first job) to the end of the last job.
+async fn round(world: &World, wanted: usize, random: &SeededRandom, kills: &mut BTreeMap<&'static str, usize>) -> f64 {
+    let before = all(world).await.len();
+    let request = World::request(&world.segments()[0]);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..JOBS {
+        let (api, request) = (world.api(), request.clone());
+        // An answer that was lost with its process may have made a job all the same; it is one more.
+        calls.spawn(async move { while api.create(&request).await.is_err() {} });
+    }
+    let (began, mut last) = (Instant::now(), Instant::now());
+    loop {
+        tokio::time::sleep(Duration::from_millis(random.bits() as u64 % MOST_PAUSE)).await;
+        let running = calls.try_join_next().is_some() || !calls.is_empty() || !at_rest(world, before + JOBS).await;
+        if !running {
+            return last.elapsed().as_secs_f64();
+        }
+        let operation = STRUCK[random.bits() as usize % STRUCK.len()];
+        if kills.values().sum::<usize>() < wanted && world.kill_one(operation, random.bits() as usize) {
+            *kills.entry(operation).or_default() += 1;
+            last = Instant::now();
+        }
+        assert!(began.elapsed() < PATIENCE, "jobs have not ended");
+    }
+}
+
+/// All jobs, the oldest first, asked for until an answer comes.
+async fn all(world: &World) -> Vec<Value> {
+    let (mut jobs, mut next) = (Vec::new(), String::new());
+    loop {
+        let Ok(page) = world.api().list(&format!("limit=1000&offset={next}")).await else { continue };
+        jobs.extend(page["records"].as_array().unwrap().iter().cloned());
+        if page["link"]["next"] == "" {
+            jobs.reverse();
+            return jobs;
+        }
+        page["page"]["pageOffset"].as_str().unwrap().clone_into(&mut next);
+    }
+}
+
+/// Whether there are at least so many jobs and all have ended.
+async fn at_rest(world: &World, jobs: usize) -> bool {
+    let listed = all(world).await;
+    let runs = |job: &Value| ["NEW", "PROCESSING"].map(Value::from).contains(&job["status"]);
+    listed.len() >= jobs && !listed.iter().any(runs)
+}
+
+/// Milliseconds from each job's creation to its end.
+fn lived(jobs: &[Value]) -> Vec<f64> {
+    jobs.iter().map(|job| job["updateTime"].as_f64().unwrap() - job["creationTime"].as_f64().unwrap()).collect()
+}
+
+async fn dead_letters(world: &World) -> String {
+    let queues = &world.stack().template().queues;
+    let dead = queues.iter().find(|queue| !queue.attributes.contains_key("RedrivePolicy")).unwrap();
+    let attributes = world.stack().emulators().sqs.queues().attributes(&dead.name).await.unwrap();
+    attributes["ApproximateNumberOfMessages"].clone()
+}
+
+/// Waits for the last look at what each job left.
+async fn collected(world: &World) {
+    let began = Instant::now();
+    while partitions(world).iter().any(|key| key.ends_with("#COLLECT")) {
+        assert!(began.elapsed() < PATIENCE, "jobs are not cleaned up after: {:?}", partitions(world));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The partition keys of the table's items.
+fn partitions(world: &World) -> Vec<String> {
+    let mut scan = json!({ "TableName": world.stack().template().tables[0].name });
+    let mut found = Vec::new();
+    loop {
+        let page = serde_json::from_value(scan.clone()).unwrap();
+        let page = world.stack().emulators().dynamodb.database().scan(page).unwrap();
+        let page = serde_json::to_value(page).unwrap();
+        let keys = page["Items"].as_array().into_iter().flatten().map(|item| item["PK"]["S"].as_str().unwrap());
+        found.extend(keys.map(str::to_owned));
+        match page.get("LastEvaluatedKey") {
+            Some(last) => scan["ExclusiveStartKey"] = last.clone(),
+            None => return found,
+        }
+    }
+}
+
+/// What should not be there once everything is cleaned up after: plans, lists, shards, parts, uploads, and files of the export
+/// dataset that its table does not name.
+async fn left_behind(world: &mut World) -> Vec<String> {
+    let named: BTreeSet<String> = world.exported_files().await.into_iter().collect();
+    let is_left = |path: &String| {
+        let is_ours = path.contains("/jobs/") || path.contains("/.upload") || path.contains("/batchId=");
+        is_ours && !named.iter().any(|location| path.ends_with(location.trim_start_matches("s3:/")))
+    };
+    let mut left: Vec<_> = files(world.stack().emulators().s3.folder()).into_iter().filter(is_left).collect();
+    // Shards and parts lie under organization, sandbox, job and shard.
+    left.extend(partitions(world).into_iter().filter(|key| key.split('#').count() == 4));
+    left
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path.to_str().unwrap().to_owned()] })
+        .collect()
+}
