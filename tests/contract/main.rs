@@ -2,6 +2,8 @@
 //! unclear answers on a server that answers as it is told to.
 #![allow(clippy::unwrap_used)]
 
+mod catalog;
+mod cut;
 mod layout;
 mod script;
 mod stores;
@@ -29,6 +31,12 @@ async fn dynamodb_keeps_the_promises_of_the_registry_ports() {
 async fn s3_keeps_the_promises_of_the_object_ports() {
     let stores = Stores::start().await;
     conformance::objects(stores.clients.objects(), Location::new(&stores.bucket, "contract/")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn glue_keeps_the_promises_of_the_catalog() {
+    let stores = Stores::start().await;
+    lake::conformance::catalog(stores.glue(&stores.emulators.glue.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

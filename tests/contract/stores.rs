@@ -1,6 +1,7 @@
 //! The emulators with the template's tables, queues and buckets, and the real SDK's clients of them.
 
 use aws::{Clients, DynamoJobs, DynamoRegistry, Endpoints, SqsQueue};
+use lake::Glue;
 use local::emulators::{ACCESS_KEY, ACCOUNT, Emulators, REGION, SECRET_KEY, start_all};
 use local::template::{Place, Template};
 use serde_json::{Value, json};
@@ -61,6 +62,11 @@ impl Stores {
 
     pub fn queue(&self) -> SqsQueue {
         self.clients.queue(&format!("{}/{ACCOUNT}/{}", self.emulators.sqs.url(), self.queue))
+    }
+
+    /// The catalog at that endpoint.
+    pub fn glue(&self, endpoint: &str) -> Glue {
+        Glue::new(REGION, Some(endpoint), self.clients.credentials().unwrap())
     }
 
     /// All items of the table, as DynamoDB's JSON.
