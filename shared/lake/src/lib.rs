@@ -6,7 +6,6 @@
 mod append;
 mod catalog;
 mod compared;
-#[cfg(any(test, feature = "twin"))]
 pub mod conformance;
 mod create;
 mod deletes;

@@ -87,7 +87,7 @@ fn export(store: &MemoryObjects, body: Bytes, role: Role) -> Result<OutputList, 
     };
     let deletes = is_delete.then(|| DeleteFile { location: read.to_string(), bytes, kind });
     let data = DataFile { deletes: deletes.iter().map(|_| 0).collect(), ..data };
-    let part = PlannedPart { files: vec![data], deletes: deletes.into_iter().collect(), slice: None };
+    let part = PlannedPart { files: vec![data], deletes: deletes.into_iter().collect(), ..PlannedPart::default() };
     let settings = Settings { row_batch: 2, copied_bytes: 0, ..Settings::default() };
     let task = PartTask { plan: &PLANS[role as usize], part: &part, settings };
     let file_at = |batch: &_, n| Location::new("lake", format!("exports/{batch}-{n}.parquet"));
