@@ -190,16 +190,18 @@ impl Seen {
         *seen = ids;
         for snapshot in &snapshots[new..] {
             if let Some(id) = snapshot.job {
-                self.judge_snapshot(world, id, &snapshot.added)?;
+                // Two tenants' jobs may have one id.
+                let owner = (0..).zip(&world.tenants).find(|(n, _)| world.table(*n, &name.table) == *name);
+                let (_, tenant) = owner.ok_or_else(|| format!("{name} is no tenant's"))?;
+                self.judge_snapshot(world, (tenant.clone(), id), &snapshot.added)?;
             }
         }
         Ok(())
     }
 
-    fn judge_snapshot(&mut self, world: &World, id: JobId, added: &[OutputFile]) -> Verdict {
-        let found = self.jobs.iter().find(|((_, known), _)| *known == id);
-        let (key, known) = found.ok_or_else(|| format!("nobody knows the job {id} of a snapshot"))?;
-        let key = key.clone();
+    fn judge_snapshot(&mut self, world: &World, key: JobKey, added: &[OutputFile]) -> Verdict {
+        let id = key.1;
+        let known = self.jobs.get(&key).ok_or_else(|| format!("nobody knows the job {id} of a snapshot"))?;
         hold(!known.is_visible, || format!("I5: {id} is visible twice"))?;
         hold(!known.cancelled, || format!("I4: {id} was cancelled and is visible"))?;
         let state = known.job.state;
@@ -244,7 +246,7 @@ impl Seen {
 
     /// What a job's end says of it is so.
     fn judge_ends(&self) -> Verdict {
-        for ((_, id), known) in &self.jobs {
+        for (key @ (_, id), known) in &self.jobs {
             match known.job.state {
                 _ if known.table_dropped => {}
                 State::Succeeded => hold(known.is_visible, || format!("I9: {id} SUCCEEDED and is not visible"))?,
@@ -255,7 +257,7 @@ impl Seen {
             }
             if let Some(counts) = &known.job.counts {
                 let rows = known.job.resolved.batches.len() as u64;
-                let of_job = self.outputs.iter().filter(|((job, _), _)| job.1 == *id);
+                let of_job = self.outputs.iter().filter(|((job, _), _)| job == key);
                 let counted: u64 = of_job.map(|(_, (_, list))| list.counts.rows).sum();
                 hold(counts.rows == counted && (rows == 0 || counts.rows % rows == 0), || {
                     format!("I10: {id} counts {} rows, its parts {counted}", counts.rows)
