@@ -44,8 +44,12 @@ impl SentHeaders {
     }
 }
 
-/// A key with the hash of the body as it was sent, byte by byte.
+/// A key that is used now for a body.
 pub fn key_of(key: &str, body: &[u8], now: Millis) -> IdempotencyKey {
-    let body_hash = format!("{:x}", Sha256::digest(body));
-    IdempotencyKey { key: key.to_owned(), body_hash, expires: now.plus_seconds(KEY_LIFE_SECONDS) }
+    IdempotencyKey { key: key.to_owned(), body_hash: hash_of(body), expires: now.plus_seconds(KEY_LIFE_SECONDS) }
+}
+
+/// The hash of a body as it was sent, byte by byte.
+pub fn hash_of(body: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(body))
 }

@@ -11,7 +11,7 @@ pub use wiring::{SETTINGS, run};
 use domain::id::{BatchId, JobId, uuid_v4};
 use domain::job::{Echo, Job, JobRecord, Progress, render};
 use domain::message::{Message, Task};
-use domain::ports::jobs::{CountJobs, CreateJobs, Created, FirstUse, IdempotencyKey, ReadJobs};
+use domain::ports::jobs::{CountJobs, CreateJobs, Created, FirstUse, ReadJobs};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::ReadRegistry;
 use domain::ports::{Clock, Random};
@@ -51,18 +51,16 @@ where
     Q: SendMessages,
 {
     let sent = SentHeaders::read(&request.headers)?;
-    let key = sent.idempotency_key.as_deref().map(|key| headers::key_of(key, &request.body, clock.now()));
-    if let Some(key) = &key
-        && let Some(used) =
-            jobs.first_use(&request.caller.tenant, &key.key, clock.now()).await.map_err(failure::of_store)?
+    if let Some(key) = &sent.idempotency_key
+        && let Some(used) = jobs.first_use(&request.caller.tenant, key, clock.now()).await.map_err(failure::of_store)?
     {
-        return Ok(reply(&first(jobs, &request, key, &used).await?));
+        return Ok(reply(&first(jobs, &request, &used).await?));
     }
     let body = request.json()?;
     let registry = registry.registry(&request.caller.tenant).await.map_err(failure::of_store)?;
     let accepted = validation::judge(&body, &registry, || BatchId::new(random.bits()))?;
     judge_load(jobs, &request, settings.max_running_jobs).await?;
-    let (record, fresh) = store(jobs, clock, random, &request, (sent, key), accepted).await?;
+    let (record, fresh) = store(jobs, clock, random, &request, &sent, accepted).await?;
     if fresh {
         send_on_its_way(queue, &record.job).await;
     }
@@ -92,26 +90,25 @@ async fn store<J: CreateJobs + ReadJobs>(
     clock: &impl Clock,
     random: &impl Random,
     request: &Request,
-    (sent, key): (SentHeaders, Option<IdempotencyKey>),
+    sent: &SentHeaders,
     accepted: Accepted,
 ) -> Result<(JobRecord, bool), Problem> {
     let tenant = &request.caller.tenant;
     let nonce = uuid_v4(random.bits());
     let Accepted { echo, resolved } = accepted;
-    let profile_instance_id = sent.profile_instance_id;
+    let profile_instance_id = sent.profile_instance_id.clone();
     let echo = Echo { body: echo, request_id: request.request_id.clone(), profile_instance_id };
     for _ in 0..MOST_DRAWS {
         let now = clock.now();
         let id = JobId::new(now, random.bits() as u64);
         let job = Job::new(tenant.clone(), id, nonce.clone(), echo.clone(), resolved.clone(), now);
         judge_size(&job)?;
+        // It holds from now on, however long ago the request came.
+        let key = sent.idempotency_key.as_deref().map(|key| headers::key_of(key, &request.body, now));
         match jobs.create(&job, key.as_ref(), now).await.map_err(failure::of_store)? {
             Created::Stored => return Ok((JobRecord { job, progress: Progress::default() }, true)),
             Created::IdTaken => {}
-            Created::KeyTaken(used) => {
-                let Some(key) = &key else { return Err(Problem::internal()) };
-                return Ok((first(jobs, request, key, &used).await?, false));
-            }
+            Created::KeyTaken(used) => return Ok((first(jobs, request, &used).await?, false)),
         }
     }
     tracing::warn!("no free id in {MOST_DRAWS} draws");
@@ -119,13 +116,8 @@ async fn store<J: CreateJobs + ReadJobs>(
 }
 
 /// The job that an idempotency key made the first time.
-async fn first<J: ReadJobs>(
-    jobs: &J,
-    request: &Request,
-    key: &IdempotencyKey,
-    used: &FirstUse,
-) -> Result<JobRecord, Problem> {
-    if key.body_hash != used.body_hash {
+async fn first<J: ReadJobs>(jobs: &J, request: &Request, used: &FirstUse) -> Result<JobRecord, Problem> {
+    if headers::hash_of(&request.body) != used.body_hash {
         let title = "The Idempotency-Key was used before, with another body.";
         let detail = "Draw a new key for a new request; repeat a request only byte by byte.";
         return Err(Problem::new(Code::KeyReused, title, detail));

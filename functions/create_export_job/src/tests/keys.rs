@@ -3,7 +3,7 @@
 use super::*;
 use domain::ports::jobs::IdempotencyKey;
 use std::sync::Arc;
-use testkit::Calls;
+use testkit::{Calls, Weather};
 
 async fn keyed(world: &World, key: &str, body: &Value) -> Value {
     world.send(&body.to_string(), &[("idempotency-key", key)]).await
@@ -69,6 +69,30 @@ async fn a_key_is_forgotten_after_a_day() {
     let second = keyed(&world, "k", &other).await;
     assert_eq!(status(&second), 200);
     assert_ne!(id_of(&first), id_of(&second));
+}
+
+/// Weather in which reading the registry takes a day.
+struct Slow(ManualClock);
+
+impl Weather for Slow {
+    fn strike(&self, call: &str) -> Option<Fault> {
+        if call == "registry" {
+            self.0.advance_seconds(24 * 60 * 60 + 1);
+        }
+        None
+    }
+
+    fn lags(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn regression_a_keys_day_begins_when_its_job_is_made() {
+    let mut world = World::new();
+    world.registry = world.registry.under(Arc::new(Slow(world.clock.clone())));
+    let first = keyed(&world, "k", &smallest()).await;
+    assert_eq!(id_of(&keyed(&world, "k", &smallest()).await), id_of(&first));
 }
 
 #[tokio::test]
