@@ -1,7 +1,7 @@
 //! Worker, sweeper and routes are killed at random while jobs run: every job ends, each member stands in its dataset once, and
 //! nothing is left behind. `KILLS=500` kills so often; `--nocapture` shows the figures.
 
-use crate::load::tell;
+use crate::load::{number, tell};
 use crate::world::World;
 use domain::ports::Random;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_every_job_ends_each_member_stands_once_and_nothing_is_left() {
-    let wanted = std::env::var("KILLS").map_or(USUAL_KILLS, |text| text.parse().unwrap());
+    let wanted = number("KILLS").map_or(USUAL_KILLS, |kills| kills as usize);
     let settings = [("MAX_ATTEMPTS", "100"), ("COLLECT_GRACE_SECONDS", "1")];
     let mut world = World::start_with(2_000, &settings).await;
     let (random, mut kills, mut recoveries) = (SeededRandom::new(wanted as u64), BTreeMap::new(), Vec::new());

@@ -4,34 +4,18 @@ use super::table::*;
 use crate::{Settings, Step};
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use testkit::{Fault, MemoryObjects, Weather};
-
-/// Fair weather that counts reads.
-#[derive(Default)]
-struct Reads(AtomicUsize);
-
-impl Weather for Reads {
-    fn strike(&self, call: &str) -> Option<Fault> {
-        self.0.fetch_add(usize::from(["size", "read_range", "read"].contains(&call)), Ordering::Relaxed);
-        None
-    }
-
-    fn lags(&self) -> bool {
-        false
-    }
-}
+use testkit::{Calls, MemoryObjects};
 
 /// Reads of a job over a file of so many row groups.
 async fn reads(job: &Job, groups: usize) -> usize {
-    let count = Arc::new(Reads::default());
-    let store = MemoryObjects::under(count.clone());
+    let calls = Arc::new(Calls::default());
+    let store = MemoryObjects::under(calls.clone());
     let row = |n: usize| member(&format!("p{n:02}"), "ups", "s1", "realized", "2018-01-01T00:00:00Z");
     let rows: Vec<Value> = (0..groups * 5).map(row).collect();
     let file = put(&store, "a", parquet(&batch(&arrow_schema(&source_schema()), &rows), 5)).await;
     let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
     assert_eq!(outputs.counts.rows as usize, groups * 5);
-    count.0.load(Ordering::Relaxed)
+    calls.take().iter().filter(|call| ["size", "read_range", "read"].contains(&call.as_str())).count()
 }
 
 #[tokio::test]
