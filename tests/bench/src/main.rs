@@ -76,6 +76,15 @@ struct StoreArguments {
     /// Seed
     #[arg(long, default_value_t = 20_260_601)]
     seed: u64,
+    /// Columns of the profile table beyond its usual ones
+    #[arg(long, default_value_t = 0, value_name = "COLUMNS")]
+    attributes: usize,
+}
+
+impl StoreArguments {
+    fn parameters(&self) -> Parameters {
+        Parameters::new(self.profiles, self.seed, self.attributes)
+    }
 }
 
 /// What is run.
@@ -109,7 +118,7 @@ fn cores() -> usize {
 fn run(cli: Cli) -> Outcome<()> {
     match cli.command {
         Command::Generate(store) => {
-            Store::at(&cli.data, Parameters::new(store.profiles, store.seed))?;
+            Store::at(&cli.data, store.parameters())?;
         }
         Command::Run(arguments) => compare(&std::path::absolute(&cli.data)?, &arguments)?,
         Command::One { case, form, out, threads } => {
@@ -131,7 +140,7 @@ fn compare(data: &Path, arguments: &RunArguments) -> Outcome<()> {
     let all = |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
     let cases: Vec<_> = CASES.into_iter().filter(|it| all(&arguments.case, it.name)).collect();
     let contestants: Vec<_> = CONTESTANTS.into_iter().filter(|it| all(&arguments.contestant, it.name)).collect();
-    let store = Store::at(data, Parameters::new(arguments.store.profiles, arguments.store.seed))?;
+    let store = Store::at(data, arguments.store.parameters())?;
     if contestants.iter().any(Contestant::is_script) {
         contestants::install(data)?;
     }

@@ -65,7 +65,7 @@ async fn export_one(plan: &Plan, number: u32, part: &PlannedPart, objects: &Loca
 /// The plan of a case, as the worker's planner makes it of the tables.
 fn plan(case: &Case, store: &Store, promised: bool) -> Outcome<Plan> {
     let unique_profiles = promised && case.tables.len() == 1;
-    let sources: Vec<_> = case.tables.iter().map(|table| source(*table, unique_profiles)).collect();
+    let sources: Vec<_> = case.tables.iter().map(|table| source(store, *table, unique_profiles)).collect();
     let tables = case.tables.iter().map(|table| files(store, *table)).collect::<Outcome<Vec<_>>>()?;
     // A part for each bucket, also where any run of files would do.
     let needs = if unique_profiles { MergeNeeds::Nothing } else { MergeNeeds::Buckets(BUCKETS) };
@@ -97,7 +97,7 @@ fn table_name(table: &str) -> TableName {
     TableName { database: "bench".into(), table: table.into() }
 }
 
-fn source(table: Table, unique_profiles: bool) -> PlannedSource {
+fn source(store: &Store, table: Table, unique_profiles: bool) -> PlannedSource {
     let name = table.name();
     let pin = Pin {
         dataset_id: name.into(),
@@ -106,7 +106,7 @@ fn source(table: Table, unique_profiles: bool) -> PlannedSource {
         snapshot_id: Some(1),
         schema_id: None,
     };
-    let (schema, columns) = (table.schema(), ColumnNames::default());
+    let (schema, columns) = (table.schema(&store.parameters), ColumnNames::default());
     let (former, name_mapping) = (Vec::new(), None);
     PlannedSource { kind: kind(table), pin, schema, former, name_mapping, columns, unique_profiles }
 }

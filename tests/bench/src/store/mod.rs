@@ -42,13 +42,16 @@ pub struct Parameters {
     pub profiles: u32,
     /// Seed of all draws.
     pub seed: u64,
+    /// Columns of the profile table beyond the usual ones.
+    #[serde(default)]
+    pub attributes: usize,
     format: u32,
 }
 
 impl Parameters {
-    /// A store of so many profiles.
-    pub fn new(profiles: u32, seed: u64) -> Self {
-        Self { profiles, seed, format: FORMAT }
+    /// A store of so many profiles, with so many attributes besides the usual ones.
+    pub fn new(profiles: u32, seed: u64, attributes: usize) -> Self {
+        Self { profiles, seed, attributes, format: FORMAT }
     }
 }
 
@@ -82,10 +85,10 @@ impl Table {
         }
     }
 
-    /// Its columns.
-    pub fn schema(self) -> Schema {
+    /// Its columns in a store of these parameters.
+    pub fn schema(self, parameters: &Parameters) -> Schema {
         match self {
-            Self::Profiles => schema::profiles(),
+            Self::Profiles => schema::profiles(parameters.attributes),
             Self::Crm => schema::crm(),
             Self::Events => schema::events(),
         }
@@ -151,16 +154,15 @@ impl Store {
 
     fn make_bucket(&self, bucket: usize, profiles: &[ProfileNumber], audiences: &Audiences) -> Outcome<()> {
         let rare = rare_rows(bucket, profiles.len());
+        let attributes = schema::attributes(self.parameters.attributes);
         let path = |table: Table| self.root.join(table.file(bucket as u32));
         let somebody = |profile: &ProfileNumber| Somebody::new(self.parameters.seed, *profile);
-        let mut rows = TableFile::create(&path(Table::Profiles), Table::Profiles)?;
-        let mut crm = TableFile::create(&path(Table::Crm), Table::Crm)?;
-        let mut events = TableFile::create(&path(Table::Events), Table::Events)?;
+        let file = |table: Table| TableFile::create(&path(table), &table.schema(&self.parameters));
+        let (mut rows, mut crm, mut events) = (file(Table::Profiles)?, file(Table::Crm)?, file(Table::Events)?);
         for (chunk, profiles) in profiles.chunks(CHUNK_ROWS).enumerate() {
             let numbered = profiles.iter().zip(chunk * CHUNK_ROWS..);
-            let made: Vec<_> =
-                numbered.map(|(profile, row)| somebody(profile).profile(audiences, rare.contains(&row))).collect();
-            rows.write(&made)?;
+            let made = |(profile, row)| somebody(profile).profile(audiences, rare.contains(&row), &attributes);
+            rows.write(&numbered.map(made).collect::<Vec<_>>())?;
             let known = profiles.iter().map(somebody).filter(|it| it.in_crm);
             crm.write(&known.map(Somebody::crm_record).collect::<Vec<_>>())?;
             let of_profile = |profile: &ProfileNumber| events::of(self.parameters.seed, *profile);
@@ -187,8 +189,8 @@ struct TableFile {
 }
 
 impl TableFile {
-    fn create(path: &Path, table: Table) -> Outcome<Self> {
-        let schema = Arc::new(schema::arrow(&table.schema()));
+    fn create(path: &Path, columns: &Schema) -> Outcome<Self> {
+        let schema = Arc::new(schema::arrow(columns));
         let decoder = ReaderBuilder::new(schema.clone()).with_batch_size(CHUNK_ROWS).build_decoder()?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))

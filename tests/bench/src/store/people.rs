@@ -5,6 +5,7 @@ use super::segments::{self, RARE, SEGMENTS};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// 2026-06-01T00:00:00Z in microseconds: nothing in the store is later.
 pub const NOW: i64 = 1_780_272_000_000_000;
@@ -154,6 +155,8 @@ pub struct Profile<'a> {
     household_size: Option<i32>,
     interests: Option<Vec<&'static str>>,
     store_id: Option<String>,
+    #[serde(flatten)]
+    attributes: Entries<&'a str, Value>,
 }
 
 #[derive(Serialize)]
@@ -210,8 +213,9 @@ impl Somebody {
         Entries(vec![("ECID", vec![identity(self.ecid.clone(), "ambiguous", true)])])
     }
 
-    /// Its row in the profile table; `rare`: whether it is in the rarest audience.
-    pub fn profile<'a>(mut self, audiences: &'a Audiences, rare: bool) -> Profile<'a> {
+    /// Its row in the profile table; `rare`: whether it is in the rarest audience; `attributes`: the names of what a store
+    /// tells besides.
+    pub fn profile<'a>(mut self, audiences: &'a Audiences, rare: bool, attributes: &'a [String]) -> Profile<'a> {
         let (segment_membership, ingest_time) = (self.memberships(audiences, rare), self.time(90));
         let mut devices = vec![identity(self.ecid.clone(), "ambiguous", true)];
         for percent in [12, 3] {
@@ -243,7 +247,21 @@ impl Somebody {
             household_size: self.maybe(40, |it| it.below(6) as i32 + 1),
             interests: self.maybe(45, |it| (0..it.below(5)).map(|_| pick(&mut it.random, INTERESTS)).collect()),
             store_id: self.maybe(50, |it| format!("store-{:03}", it.below(400))),
+            attributes: self.attributes(attributes),
         }
+    }
+
+    /// Attributes of these names, of which it has about half.
+    fn attributes<'a>(&mut self, names: &'a [String]) -> Entries<&'a str, Value> {
+        let value = |(n, name): (usize, &'a String)| {
+            let value = match (n % 3, self.below(1 << (n % 16 + 1))) {
+                (0, drawn) => Value::from(format!("value-{drawn:05}")),
+                (1, drawn) => Value::from(drawn),
+                (_, drawn) => Value::from(drawn as f64 / 64.0),
+            };
+            chance(&mut self.random, 50).then_some((name.as_str(), value))
+        };
+        Entries(names.iter().enumerate().filter_map(value).collect())
     }
 
     /// Its record in the CRM, which disagrees with the profile table here and there.

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The profile table: what a person is and does, as AEP's profile snapshots have it.
-pub fn profiles() -> Schema {
-    schema(&json!({
+/// The profile table: what a person is and does, as AEP's profile snapshots have it, and so many attributes besides.
+pub fn profiles(attributes: usize) -> Schema {
+    let mut columns = json!({
         "profileId": "string",
         "identityMap": identities(),
         "segmentMembership": { "*": { "*": { "lastQualificationTime": "timestamptz", "status": "string" } } },
@@ -25,7 +25,16 @@ pub fn profiles() -> Schema {
         "householdSize": "int",
         "interests": ["string"],
         "storeId": "string",
-    }))
+    });
+    for (n, name) in self::attributes(attributes).into_iter().enumerate() {
+        columns[name] = ["string", "long", "double"][n % 3].into();
+    }
+    schema(&columns)
+}
+
+/// The names of so many attributes, which are text, whole numbers and fractions by turns.
+pub fn attributes(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("attribute{n:03}")).collect()
 }
 
 /// The CRM's table: some columns that the profile table has too, and some of its own.
