@@ -21,8 +21,10 @@ const MINUTES: usize = 120;
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The request is lost, or throttled.
+    /// The request is lost, or refused with an error.
     RequestLost,
+    /// The request is refused, and so are the calls after it for a while, whoever makes them.
+    Throttled,
     /// The answer is lost.
     AnswerLost,
     /// The process is killed before the call has an effect.
@@ -36,8 +38,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RequestLost,
+        Self::Throttled,
         Self::AnswerLost,
         Self::KilledBefore,
         Self::KilledAfter,
@@ -47,10 +50,15 @@ impl Trouble {
 
     fn fault(self) -> Option<Fault> {
         match self {
-            Self::RequestLost | Self::KilledBefore => Some(Fault::BeforeEffect),
+            Self::RequestLost | Self::Throttled | Self::KilledBefore => Some(Fault::BeforeEffect),
             Self::AnswerLost => Some(Fault::AfterEffect),
             Self::KilledAfter | Self::AsleepBefore | Self::AsleepAfter => None,
         }
+    }
+
+    /// How many calls it strikes, one after the other.
+    fn calls(self) -> u64 {
+        if self == Self::Throttled { 4 } else { 1 }
     }
 }
 
@@ -81,7 +89,7 @@ impl Plain {
     pub fn over(world: World, troubles: &[(u64, Trouble)]) -> Self {
         for (call, trouble) in troubles {
             if let Some(fault) = trouble.fault() {
-                world.storm.strike_at(*call, fault);
+                (*call..call + trouble.calls()).for_each(|call| world.storm.strike_at(call, fault));
             }
         }
         let create = Task::create(world.machine(), 0, post(&world.tenants[0]));
