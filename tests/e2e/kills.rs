@@ -47,7 +47,7 @@ async fn whatever_is_killed_every_job_ends_each_member_stands_once_and_nothing_i
         let ids = world.exported_ids(job).await;
         assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (members, members), "{job:#}");
     }
-    assert_eq!(dead_letters(&world).await, "0");
+    assert_eq!(world.queue(&world.dead_letters()).await["ApproximateNumberOfMessages"], "0");
     collected(&world).await;
     assert_eq!(left_behind(&mut world).await, Vec::<String>::new());
 
@@ -109,13 +109,6 @@ async fn at_rest(world: &World, jobs: usize) -> bool {
 /// Milliseconds from each job's creation to its end.
 fn lived(jobs: &[Value]) -> Vec<f64> {
     jobs.iter().map(|job| job["updateTime"].as_f64().unwrap() - job["creationTime"].as_f64().unwrap()).collect()
-}
-
-async fn dead_letters(world: &World) -> String {
-    let queues = &world.stack().template().queues;
-    let dead = queues.iter().find(|queue| !queue.attributes.contains_key("RedrivePolicy")).unwrap();
-    let attributes = world.stack().emulators().sqs.queues().attributes(&dead.name).await.unwrap();
-    attributes["ApproximateNumberOfMessages"].clone()
 }
 
 /// Waits for the last look at what each job left.

@@ -9,12 +9,18 @@ mod load;
 mod secrets;
 mod world;
 
+use domain::id::JobId;
+use domain::message::{Message, Task};
+use domain::tenant::Tenant;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use world::World;
 
 /// Profiles of the sample that these tests export from.
 const PROFILES: u32 = 4_000;
+/// How long a message may take to be worked off.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_holds_each_member_once_even_if_workers_are_killed() {
@@ -59,6 +65,32 @@ async fn a_cancelled_job_ends_without_a_visible_row_and_can_then_be_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_that_are_moved_back_do_no_harm() {
+    let mut world = World::start(PROFILES).await;
+    let tenant = Tenant::new(world::ORGANIZATION, "prod").unwrap();
+    let ended = world.watch(&world.submit(&world.segments()[0].clone()).await, |_, _| {}).await;
+    let files = world.exported_files().await;
+    let id = ended["id"].as_u64().unwrap();
+    let (queues, dead) = (world.stack().emulators().sqs.queues(), world.dead_letters());
+    for task in [Task::Plan, Task::Part { part: 0 }, Task::Commit] {
+        let message = Message::new(&tenant, JobId::parse(&id.to_string()).unwrap(), task);
+        queues.send(&dead, &message.to_json()).await.unwrap();
+    }
+    queues.redrive(&dead).await.unwrap();
+    let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+    let (work, began) = (world.work_queue(), Instant::now());
+    let is_empty = |queue: &BTreeMap<String, String>| counts.iter().all(|count| queue[*count] == "0");
+    while !is_empty(&world.queue(&work).await) {
+        assert!(began.elapsed() < PATIENCE, "the messages are not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.queue(&dead).await[counts[0]], "0");
+    assert_eq!(world.api().get(id).await.unwrap(), ended);
+    assert_eq!(world.exported_files().await, files);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_start_finds_its_jobs_and_datasets_again() {
     let mut world = World::start(PROFILES).await;
     let job = world.submit(&world.segments()[2].clone()).await;
@@ -92,10 +124,7 @@ async fn a_change_of_the_template_changes_the_stack() {
         let worker = |world: &World| world.stack().function("export_worker").unwrap().pids().len();
         let job = world.watch(&job, |world, _| most = most.max(worker(world))).await;
         assert_eq!((&job["status"], most), (&json!("SUCCEEDED"), concurrent));
-        let queue =
-            &world.stack().template().queues.iter().find(|q| q.attributes.contains_key("RedrivePolicy")).unwrap();
-        let attributes = world.stack().emulators().sqs.queues().attributes(&queue.name).await.unwrap();
-        assert_eq!(attributes["VisibilityTimeout"], visibility);
+        assert_eq!(world.queue(&world.work_queue()).await["VisibilityTimeout"], visibility);
         world.stop().await;
     }
 }

@@ -12,6 +12,7 @@ use domain::registry::Client;
 use edge::clock::SystemClock;
 use local::{Options, Stack};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -81,7 +82,7 @@ impl World {
         options.schedule_every = Some(Duration::from_millis(500));
         options.visibility_timeout = visibility;
         for operation in ["export_worker", "sweeper"] {
-            let settings = settings.iter().chain(&[("LEASE_SECONDS", "2")]);
+            let settings = settings.iter().chain(&[("LEASE_SECONDS", "1")]);
             let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             options.environment.insert(operation.into(), settings.collect());
         }
@@ -174,6 +175,23 @@ impl World {
         let pids = self.stack.function(operation).unwrap().pids();
         let Some(pid) = (!pids.is_empty()).then(|| pids[which % pids.len()]) else { return false };
         std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
+    }
+
+    /// The name of the queue that work goes over.
+    pub fn work_queue(&self) -> String {
+        let queues = &self.stack.template().queues;
+        queues.iter().find(|queue| queue.attributes.contains_key("RedrivePolicy")).unwrap().name.clone()
+    }
+
+    /// The name of its dead-letter queue.
+    pub fn dead_letters(&self) -> String {
+        let queues = &self.stack.template().queues;
+        queues.iter().find(|queue| !queue.attributes.contains_key("RedrivePolicy")).unwrap().name.clone()
+    }
+
+    /// A queue's attributes, as SQS names them.
+    pub async fn queue(&self, name: &str) -> BTreeMap<String, String> {
+        self.stack.emulators().sqs.queues().attributes(name).await.unwrap()
     }
 
     /// The most memory that a living process of a function has had, in bytes.

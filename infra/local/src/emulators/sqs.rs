@@ -1,4 +1,5 @@
-//! SQS by winterbaume, behind a small HTTP server that gives queues loopback URLs and keeps SQS's batch limits.
+//! SQS by winterbaume, behind a small HTTP server that gives queues loopback URLs, keeps SQS's batch limits and moves dead
+//! letters back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 use winterbaume_core::{MockRequest, MockService};
 use winterbaume_sqs::state::SqsError;
 use winterbaume_sqs::types::Message;
@@ -136,6 +138,26 @@ impl Queues {
         }
     }
 
+    /// Sends all of a dead-letter queue's messages to the queue that they came from.
+    pub async fn redrive(&self, dead_letters: &str) -> Result<(), QueueError> {
+        let refused = || refused_by(dead_letters);
+        let (account, region) = (ACCOUNT.into(), REGION.into());
+        let sources = self.backend.list_dead_letter_source_queues(account, region, dead_letters.into());
+        let sources = sources.await.map_err(refused())?;
+        let source = sources.first().and_then(|url| url.rsplit('/').next());
+        let source = source.ok_or(SqsError::NonExistentQueue).map_err(refused())?;
+        loop {
+            let letters = self.receive(dead_letters, BATCH_ENTRIES, Duration::ZERO).await?;
+            if letters.is_empty() {
+                return Ok(());
+            }
+            for letter in letters {
+                self.send(source, &letter.body).await?;
+                self.delete(dead_letters, letter.receipt_handle.as_deref().unwrap_or_default()).await?;
+            }
+        }
+    }
+
     /// The queue's attributes (`ApproximateNumberOfMessages` …), as SQS names them.
     pub async fn attributes(&self, queue: &str) -> Result<BTreeMap<String, String>, QueueError> {
         let attributes = self.backend.get_queue_attributes(ACCOUNT.into(), REGION.into(), queue.into()).await;
@@ -158,6 +180,9 @@ async fn answer(queues: Queues, url: String, request: Request<Incoming>) -> Resp
     if let Some(refusal) = refuse_large(&action, &body) {
         return json_answer(StatusCode::BAD_REQUEST, CONTENT_TYPE, refusal.to_string());
     }
+    if action == "StartMessageMoveTask" {
+        return move_letters(&queues, &body).await;
+    }
     let aws = format!("https://sqs.{REGION}.amazonaws.com");
     let request =
         MockRequest { method: parts.method.to_string(), uri: format!("{aws}/"), headers: parts.headers, body };
@@ -175,6 +200,20 @@ async fn answer(queues: Queues, url: String, request: Request<Incoming>) -> Resp
     *response.status_mut() = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = answered.headers;
     response
+}
+
+/// Moves messages at once where SQS starts a task; winterbaume only takes a note of it.
+async fn move_letters(queues: &Queues, body: &[u8]) -> Response<Full<Bytes>> {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let arn = request["SourceArn"].as_str().unwrap_or_default();
+    let (status, answer) = match queues.redrive(arn.rsplit(':').next().unwrap_or_default()).await {
+        Ok(()) => (StatusCode::OK, json!({ "TaskHandle": Uuid::new_v4() })),
+        Err(error) => {
+            let kind = "com.amazonaws.sqs#ResourceNotFoundException";
+            (StatusCode::BAD_REQUEST, json!({ "__type": kind, "message": error.to_string() }))
+        }
+    };
+    json_answer(status, CONTENT_TYPE, answer.to_string())
 }
 
 /// The limits that winterbaume does not keep: entries in a batch, and bytes in a message or batch.
@@ -199,6 +238,7 @@ fn refuse_large(action: &str, body: &[u8]) -> Option<Value> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::lambda::fake::HttpClient;
     use crate::server::listen;
 
     async fn queue(attributes: &[(&str, &str)]) -> (Sqs, Queues) {
@@ -229,6 +269,28 @@ mod tests {
         assert_eq!(queues.receive("work", 1, Duration::ZERO).await.unwrap().len(), 1);
         assert_eq!(queues.receive("work", 1, Duration::ZERO).await.unwrap().len(), 0);
         assert_eq!(queues.receive("dead", 1, Duration::ZERO).await.unwrap()[0].body, "poison");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_moved_back_to_their_queue() {
+        let redrive = format!(r#"{{"deadLetterTargetArn":"arn:aws:sqs:{REGION}:{ACCOUNT}:dead","maxReceiveCount":5}}"#);
+        let (sqs, queues) = queue(&[("RedrivePolicy", &redrive)]).await;
+        for n in 0..12 {
+            queues.send("dead", &format!("letter {n}")).await.unwrap();
+        }
+        let start = async |queue: &str| {
+            let arn = json!({ "SourceArn": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}") });
+            let target = [("x-amz-target", "AmazonSQS.StartMessageMoveTask")];
+            HttpClient::new().post(&sqs.url(), &target, arn).await
+        };
+        let (status, body) = start("dead").await;
+        assert!(status == 200 && body.contains("TaskHandle"), "{status} {body}");
+        let letters = async |queue| queues.attributes(queue).await.unwrap()["ApproximateNumberOfMessages"].clone();
+        assert_eq!((letters("dead").await, letters("work").await), ("0".to_owned(), "12".to_owned()));
+        for no_dead_letters in ["work", "none"] {
+            let (status, body) = start(no_dead_letters).await;
+            assert!(status == 400 && body.contains("ResourceNotFoundException"), "{status} {body}");
+        }
     }
 
     #[tokio::test]
