@@ -1,10 +1,11 @@
 //! F1–F3: close the work, append the job's one snapshot, reveal it.
 
+use crate::halt::refused;
 use crate::{Halt, Ports, abandon, end, step, stored_plan};
 use domain::guard::Guard;
 use domain::id::uuid_v4;
 use domain::invariant;
-use domain::job::{Job, JobError};
+use domain::job::Job;
 use domain::plan::{Counts, OutputFile, OutputList, Plan};
 use domain::ports::jobs::{EndJobs, Gate, MoveJobs, PartState, ReadJobs, Shard, Swap};
 use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError};
@@ -16,6 +17,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 /// Attempts at the swap before the message is given back to the queue.
 pub const SWAPS_PER_MESSAGE: usize = 10;
+/// What a job's error says where its table takes no commit.
+const REFUSED: &str = "the export cannot be committed";
 /// Output lists that are read at a time.
 const LISTS_AT_A_TIME: usize = 16;
 
@@ -84,11 +87,13 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
             Ok(Appended::Withdrawn) => return Ok(()),
             Ok(Appended::Conflict) => tracing::info!("another commit came first; looking again"),
             Err(error @ (LakeError::NoTable(_) | LakeError::OtherTable(_))) => {
-                let error = refused(&error);
+                let error = refused(REFUSED, &error);
                 step::take(ports, &job, |job, now| job.fail_commit(vec![error.clone()], now)).await?;
                 return Ok(());
             }
-            Err(error @ LakeError::Unsupported(_)) => return abandon::begin(ports, &job, refused(&error)).await,
+            Err(error @ LakeError::Unsupported(_)) => {
+                return abandon::begin(ports, &job, refused(REFUSED, &error)).await;
+            }
             // Any other refusal is not final: the commit point is passed, and only a look can tell how it went.
             Err(error) => return Err(Halt::Later(Box::new(error))),
         }
@@ -100,11 +105,6 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
 pub fn of(plan: &Plan, files: Vec<OutputFile>, commit_uuid: String) -> Commit {
     let (batches, target) = (plan.batches.clone(), plan.target.clone());
     Commit { job_id: plan.job_id, batches, target, files, commit_uuid }
-}
-
-fn refused(error: &LakeError) -> JobError {
-    let msg = format!("The export cannot be committed: {error}.");
-    JobError { code: Code::DatasetUnfit.text(), msg, call_stack: Vec::new() }
 }
 
 async fn still_committing<P: Ports>(ports: &P, job: &Job) -> bool {

@@ -25,7 +25,7 @@ pub enum Halt {
 impl Halt {
     /// A permanent refusal in one sentence.
     pub fn permanent(code: Code, msg: impl Into<String>) -> Self {
-        Self::Permanent(JobError { code: code.text(), msg: msg.into(), call_stack: Vec::new() })
+        Self::Permanent(JobError::new(code, msg))
     }
 
     /// A bug: told to the log, counted so that an alarm rings, and nothing of the job becomes visible.
@@ -76,25 +76,27 @@ impl Halt {
             | LakeError::SnapshotGone(_)
             | LakeError::Unsupported(_) => {}
         }
-        let what = sentence(&format!("the dataset {dataset} cannot be used: {error}"), file_name);
-        Self::permanent(Code::DatasetUnfit, what)
+        Self::Permanent(refused(&format!("the dataset {dataset} cannot be used"), &error))
     }
 
     /// What a failure of the engine means for the job whose part it was at.
     pub fn of_engine(error: EngineError, plan: &Plan, part: &PlannedPart) -> Self {
-        let unfit = |what: &str| {
-            Self::permanent(Code::DatasetUnfit, sentence(what, |location| named_file(location, plan, part)))
+        let unfit = |what: String, why: Option<&str>| {
+            let whole = why.map_or_else(|| what.clone(), |why| format!("{what}: {why}"));
+            let causes = ["a part could not be exported", &what].into_iter().chain(why);
+            Self::Permanent(JobError::new(Code::DatasetUnfit, sentence(&whole)).because(causes.map(sentence)))
         };
         match error {
             EngineError::Objects(ObjectError::NotFound(at)) => {
-                unfit(&format!("the file {at} is gone; was the table's history cleaned?"))
+                let file = named_file(&at.to_string(), plan, part);
+                unfit(format!("the file {file} is gone; was the table's history cleaned?"), None)
             }
             EngineError::Objects(error) => error.into(),
             EngineError::Input { ref location, ref meaning, .. } => {
                 tracing::error!(cause = %error, "an input file cannot be read");
-                unfit(&format!("the file {location} cannot be read: {meaning}"))
+                unfit(format!("the file {} cannot be read", named_file(location, plan, part)), Some(meaning))
             }
-            EngineError::Unsupported(what) => unfit(&what),
+            EngineError::Unsupported(what) => unfit(what, None),
             EngineError::Encode(cause) => {
                 tracing::error!(%cause, "rows could not be encoded");
                 Self::permanent(Code::Internal, "The rows could not be encoded.")
@@ -107,35 +109,33 @@ impl Halt {
     pub fn never_finished(number: u32, tries: u32, plan: &Plan, part: &PlannedPart) -> Self {
         let more = part.files.len().saturating_sub(1);
         let read = part.files.first().map(|file| named_file(&file.location, plan, part)).unwrap_or_default();
-        let what = format!("Part {number} was tried {tries} times and never finished. It reads the file {read}");
-        Self::permanent(Code::Internal, if more > 0 { format!("{what} and {more} more.") } else { format!("{what}.") })
+        let what = format!("Part {number} was tried {tries} times and never finished.");
+        let it = if more > 0 {
+            format!("It reads the file {read} and {more} more.")
+        } else {
+            format!("It reads the file {read}.")
+        };
+        Self::Permanent(JobError::new(Code::Internal, format!("{what} {it}")).because([what, it]))
     }
 }
 
-/// A file of a part as its table names it, and of which dataset it is.
+/// The error of a table that cannot serve: what cannot be done, and why.
+pub fn refused(what: &str, error: &LakeError) -> JobError {
+    let causes = [sentence(what), sentence(&error.to_string())];
+    JobError::new(Code::DatasetUnfit, sentence(&format!("{what}: {error}"))).because(causes)
+}
+
+/// A file of a part as its table names it, and of which dataset it is. The way to it is nobody's business.
 fn named_file(location: &str, plan: &Plan, part: &PlannedPart) -> String {
     let delete = part.deletes.iter().position(|file| file.location == location);
     let is_of = |file: &&DataFile| file.location == location || delete.is_some_and(|at| file.deletes.contains(&at));
     let source = part.files.iter().find(is_of).and_then(|file| plan.sources.get(file.source));
-    let name = file_name(location);
-    source.map_or(name.clone(), |source| format!("{name} of the dataset {}", source.pin.dataset_id))
+    let name = location.rsplit('/').next().unwrap_or_default();
+    source.map_or(name.to_owned(), |source| format!("{name} of the dataset {}", source.pin.dataset_id))
 }
 
-/// The name alone: the way to a file is nobody's business.
-fn file_name(location: &str) -> String {
-    location.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// The text as a sentence: a capital first, a full stop last, and files by what `named` makes of their locations.
-fn sentence(text: &str, named: impl Fn(&str) -> String) -> String {
-    let word = |word: &str| match word.starts_with("s3") && word.contains("://") {
-        true => {
-            let location = word.trim_end_matches([',', ':', ';', '.']);
-            format!("{}{}", named(location), &word[location.len()..])
-        }
-        false => word.to_owned(),
-    };
-    let text = text.split(' ').map(word).collect::<Vec<_>>().join(" ");
+/// The text as a sentence: a capital first, a full stop last.
+fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().collect::<String>()).unwrap_or_default();
     let end = if text.ends_with(['.', '?']) { "" } else { "." };

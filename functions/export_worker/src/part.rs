@@ -164,6 +164,7 @@ async fn hand_in<P: Ports>(ports: &P, job: &Job, work: &Work, mine: &Mine, list:
 /// A job's progress, added up from its shards.
 fn progress_of(shards: &[Shard]) -> Progress {
     shards.iter().fold(Progress::default(), |sum, shard| Progress {
+        parts: sum.parts + shard.total,
         parts_done: sum.parts_done + shard.done,
         weight_done: sum.weight_done + shard.weight_done,
         rows: sum.rows + shard.counts.rows,

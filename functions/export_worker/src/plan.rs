@@ -16,7 +16,7 @@ use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::registry::{Dataset, DatasetKind, Registry};
 use domain::state::State;
-use domain::union::{Input, export_schema};
+use domain::union::export_schema_of;
 use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitness, unknown_path};
 
 /// How long a part may lie unclaimed before the sweeper sends its message again, in seconds.
@@ -155,12 +155,8 @@ async fn widened_target<P: Ports>(
 ) -> Result<PlannedTarget, Halt> {
     let (dataset, state) = look(ports, job, registry, &job.resolved.target).await?;
     target_fitness(Some(&state.copy)).map_err(|what| Halt::permanent(Code::DatasetUnfit, what))?;
-    let inputs = |kind| {
-        let of_kind = sources.iter().filter(move |d| d.kind == kind);
-        of_kind.filter_map(input).collect::<Vec<_>>()
-    };
     let mut conflicts = Vec::new();
-    let wanted = export_schema(&inputs(DatasetKind::Profile), &inputs(DatasetKind::Event), &mut conflicts);
+    let wanted = export_schema_of(&sources.iter().collect::<Vec<_>>(), &mut conflicts);
     if let Some(conflict) = conflicts.first() {
         let what = format!("The dataset {} cannot be exported with the others: {}", conflict.dataset_id, conflict.what);
         return Err(Halt::permanent(Code::DatasetUnfit, what));
@@ -176,11 +172,6 @@ async fn widened_target<P: Ports>(
         spec_id: state.copy.batch_spec_id.unwrap_or_default(),
         data_prefix: format!("{}/data/", state.location.trim_end_matches('/')),
     })
-}
-
-fn input(dataset: &Dataset) -> Option<Input<'_>> {
-    let schema = &dataset.copy.as_ref()?.schema;
-    Some(Input { id: &dataset.id, columns: &dataset.columns, schema })
 }
 
 /// P1. Earlier pins stand; `None` = the job moved on.

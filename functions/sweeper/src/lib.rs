@@ -154,9 +154,9 @@ async fn sweep_job<J: MoveJobs, Q: SendMessages>(
 }
 
 fn never_planned(tries: u32) -> JobError {
-    let msg =
-        format!("The job could not be planned in {tries} tries; its input or the services behind it do not answer.");
-    JobError { code: Code::Internal.text(), msg, call_stack: Vec::new() }
+    let what = format!("The job could not be planned in {tries} tries");
+    let error = JobError::new(Code::Internal, format!("{what}; its input or the services behind it do not answer."));
+    error.because([format!("{what}."), "Its input or the services behind it do not answer.".into()])
 }
 
 /// A pending part of a job under way: its message again, if that may help. Of a job that has ended: never again.

@@ -14,6 +14,7 @@ use crate::filter::{EventList, ProfileFilter};
 use crate::id::{BatchId, JobId};
 use crate::instant::Millis;
 use crate::plan::{Counts, Pin, TableName};
+use crate::problem::Code;
 use crate::registry::{DatasetKind, MergePolicy};
 use crate::state::State;
 use crate::tenant::Tenant;
@@ -163,14 +164,30 @@ pub struct JobError {
     pub code: String,
     /// What happened, and what to do.
     pub msg: String,
-    /// The chain of causes in plain words, without paths or stack frames.
+    /// The chain of causes in plain words, without paths or stack frames, the outermost first; empty where the message is
+    /// all there is to say.
     pub call_stack: Vec<String>,
+}
+
+impl JobError {
+    /// An error in one sentence.
+    pub fn new(code: Code, msg: impl Into<String>) -> Self {
+        Self { code: code.text(), msg: msg.into(), call_stack: Vec::new() }
+    }
+
+    /// The same with its chain of causes.
+    pub fn because(self, causes: impl IntoIterator<Item = String>) -> Self {
+        Self { call_stack: causes.into_iter().collect(), ..self }
+    }
 }
 
 /// How far a job has come. Kept beside the record, so that progress never contends with a step; only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
+    /// How many parts there are, halves counted each; 0 = as many as were planned.
+    #[serde(default)]
+    pub parts: u32,
     /// Parts that are done.
     pub parts_done: u32,
     /// Planned bytes of the work that is done.

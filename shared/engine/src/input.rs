@@ -298,14 +298,13 @@ fn is_unread(codec: &Compression) -> bool {
 fn packed_otherwise(location: &str, codec: Compression) -> EngineError {
     let codec = codec.to_string();
     let codec = codec.split('(').next().unwrap_or_default();
-    EngineError::Unsupported(format!(
-        "the data file {location} cannot be read: its pages are packed with {codec}. Rewrite it with ZSTD, Snappy, GZIP or LZ4"
-    ))
+    let meaning = format!("its pages are packed with {codec}; rewrite it with ZSTD, Snappy, GZIP or LZ4");
+    EngineError::input(location, meaning)
 }
 
 /// The refusal of a file whose columns nothing tells. It names the file, as the repair begins there.
 fn unnamed(location: &str) -> EngineError {
-    EngineError::Unsupported(format!("the data file {location} cannot be read: {NO_MAPPING}"))
+    EngineError::input(location, NO_MAPPING)
 }
 
 /// Where a row group starts, if all of it lies within the file and no column has fewer levels than there are rows; what

@@ -1,7 +1,7 @@
 //! Delete files: which of them apply to which data files, by the rules of Iceberg version 2, and which are understood.
 
 use crate::compared::Compared;
-use crate::error::Refusal;
+use crate::error::{Refusal, file_name};
 use crate::read::{entries, live};
 use domain::plan::{DataFile as Planned, DeleteFile, DeleteKind, TableName};
 use futures::TryStreamExt;
@@ -131,7 +131,7 @@ fn kind(file: &DataFile) -> std::result::Result<DeleteKind, String> {
 
 /// A delete file as a plan names it, or why the table is refused.
 fn planned(file: &DataFile, columns: &Compared, table: &TableName) -> std::result::Result<DeleteFile, Refusal> {
-    let path = file.file_path();
+    let name = file_name(file.file_path());
     let refused = |what: &str| {
         Refusal(format!(
             "{table} has {what}; rewrite its data files (Athena: OPTIMIZE {table} REWRITE DATA USING BIN_PACK; Spark: CALL \
@@ -139,20 +139,20 @@ fn planned(file: &DataFile, columns: &Compared, table: &TableName) -> std::resul
         ))
     };
     let kind = kind(file).map_err(|kind| {
-        refused(&format!("the live delete file {path} of the kind {kind}, and only Parquet files are applied"))
+        refused(&format!("the live delete file {name} of the kind {kind}, and only Parquet files are applied"))
     })?;
     if let DeleteKind::Equality { field_ids } = &kind {
         if field_ids.is_empty() {
-            return Err(refused(&format!("the equality delete file {path}, which names no field ids")));
+            return Err(refused(&format!("the equality delete file {name}, which names no field ids")));
         }
         if let Some(id) = field_ids.iter().find(|id| !columns.has(**id)) {
             return Err(refused(&format!(
-                "the equality delete file {path}, which compares the field id {id}: no schema of the table has it as a \
+                "the equality delete file {name}, which compares the field id {id}: no schema of the table has it as a \
                  plain column outside of lists and maps"
             )));
         }
     }
-    Ok(DeleteFile { location: path.into(), bytes: file.file_size_in_bytes(), kind })
+    Ok(DeleteFile { location: file.file_path().into(), bytes: file.file_size_in_bytes(), kind })
 }
 
 /// The one data file that a position delete file is about, where its metadata tells.

@@ -31,8 +31,13 @@ struct InFile {
 
 /// The error, of the metadata file at that path.
 pub(crate) fn in_file(path: &str, cause: iceberg::Error) -> iceberg::Error {
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = file_name(path).to_owned();
     iceberg::Error::new(cause.kind(), "a metadata file cannot be read").with_source(InFile { name, cause })
+}
+
+/// A file's name without the way to it, which is nobody's business.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// What an error about that table means.

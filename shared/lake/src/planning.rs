@@ -2,7 +2,7 @@
 
 use crate::compared::Compared;
 use crate::deletes::Deletes;
-use crate::error::Refusal;
+use crate::error::{Refusal, file_name};
 use crate::read::{entries, live, manifests};
 use crate::schema::buckets;
 use domain::name_mapping::{NAME_MAPPING, NameMapping};
@@ -81,7 +81,7 @@ impl<'t> Rules<'t> {
             return Err(Refusal(format!(
                 "{} has a live {format} file, {}; only Parquet is read: rewrite the table's data files as Parquet and try again",
                 self.name,
-                file.file_path()
+                file_name(file.file_path())
             )));
         }
         // Negative numbers come as very great ones.
@@ -89,7 +89,7 @@ impl<'t> Rules<'t> {
             return Err(Refusal(format!(
                 "the metadata of {} gives its file {} a size that no file has; rewrite the table's manifests and try again",
                 self.name,
-                file.file_path()
+                file_name(file.file_path())
             )));
         }
         let offsets = file.split_offsets().unwrap_or_default();
@@ -115,14 +115,14 @@ impl<'t> Rules<'t> {
         let spec_id = manifest.partition_spec_id;
         let spec = self.table.metadata().partition_spec_by_id(spec_id);
         let Some((at, _)) = spec.and_then(|s| buckets(s, column)).filter(|(_, of_file)| *of_file == n) else {
-            return Err(self.is_of_old_spec(entry.file_path(), spec_id, n));
+            return Err(self.is_of_old_spec(file_name(entry.file_path()), spec_id, n));
         };
         let value = entry.data_file().partition().fields().get(at).and_then(Option::as_ref);
         match value.and_then(|v| v.as_primitive_literal()) {
             Some(PrimitiveLiteral::Int(bucket)) if (0..i64::from(n)).contains(&i64::from(bucket)) => Ok(bucket as u32),
             _ => Err(Refusal(format!(
                 "the file {} of {} lies in no bucket: rows without {} cannot be exported; delete them and try again",
-                entry.file_path(),
+                file_name(entry.file_path()),
                 self.name,
                 self.profile_id
             ))),

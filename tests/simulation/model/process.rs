@@ -7,6 +7,7 @@ use domain::guard::Guard;
 use domain::job::{CancelVerdict, Job, JobError, Refused, Work};
 use domain::plan::{Counts, OutputFile};
 use domain::ports::jobs::{Claim, Gate, PartDone, PartSplit, PartState, Swap};
+use domain::problem::Code;
 use domain::state::State as JobState;
 use std::sync::Arc;
 use testkit::{MemoryTable, Snapshot, fixtures};
@@ -331,7 +332,7 @@ impl State {
     }
 
     fn taken(&self, job: &Job, step: Step) -> Result<Job, Refused> {
-        let why = || vec![JobError { code: String::new(), msg: String::new(), call_stack: Vec::new() }];
+        let why = || vec![JobError::new(Code::Internal, "")];
         match step {
             Step::Start => {
                 let parts = self.planned().map_or(0, |plan| plan.parts.len() as u32);

@@ -70,9 +70,10 @@ pub(super) fn step(next: &Job) -> Change {
 pub(super) fn report(tenant: &Tenant, id: JobId, progress: Progress) -> Change {
     Change::update(
         Key::job(tenant, id),
-        "SET #partsDone = :parts, #weightDone = :weight, #rows = :rows, #bytes = :bytes, #told = :told",
+        "SET #partsTotal = :total, #partsDone = :parts, #weightDone = :weight, #rows = :rows, #bytes = :bytes, #told = :told",
     )
     .only_if("#partsDone <= :parts AND #weightDone <= :weight AND #rows <= :rows AND #bytes <= :bytes")
+    .with("total", n(progress.parts))
     .with("parts", n(progress.parts_done))
     .with("weight", n(progress.weight_done))
     .with("rows", n(progress.rows))
@@ -87,7 +88,8 @@ pub(super) fn record(item: &Item) -> Result<JobRecord, StoreError> {
         weight_done: number(item, "weightDone")?,
         rows: number(item, "rows")?,
         bytes: number(item, "bytes")?,
-        // Records of older releases do not have it.
+        // Records of older releases have neither.
+        parts: item.get("partsTotal").map_or(Ok(0), |_| number(item, "partsTotal"))?,
         told: item.get("told").filter(|value| value.is_n()).map(|_| number(item, "told").map(Millis)).transpose()?,
     };
     Ok(JobRecord { job: from_doc(item)?, progress })

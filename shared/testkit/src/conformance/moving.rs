@@ -144,6 +144,7 @@ async fn only_the_version_that_was_read_is_deleted<S: JobStore>(store: S, tenant
 async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
     let job = created(&store, &tenant).await;
     let at = |parts_done, weight_done, rows, bytes| Progress {
+        parts: 4 + parts_done,
         parts_done,
         weight_done,
         rows,
@@ -165,7 +166,7 @@ async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
 
 async fn steps_and_progress_leave_one_another_alone<S: JobStore>(store: S, tenant: Tenant) {
     let job = created(&store, &tenant).await;
-    let progress = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50, told: None };
+    let progress = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50, ..Progress::default() };
     store.report(&tenant, job.id, progress).await.unwrap();
     let failing = job.fail(Vec::new(), later(1)).unwrap();
     assert_eq!(store.swap(&failing).await.unwrap(), Swap::Done, "progress must not change the version");
