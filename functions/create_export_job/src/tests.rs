@@ -115,6 +115,35 @@ async fn a_job_shows_again_what_was_sent_and_resolves_its_policy() {
 }
 
 #[tokio::test]
+async fn a_job_with_a_batch_for_each_segment_shows_them_in_the_order_of_the_request() {
+    let mut body = smallest();
+    body["destination"]["segmentPerBatch"] = json!(true);
+    body["filter"]["segments"] = json!([
+        { "segmentId": "silver", "segmentNs": "Mine", "status": ["exited", "existing"] },
+        { "segmentId": "gold" },
+        { "segmentId": "gold", "status": [] },
+    ]);
+    let reply = World::new().post(&body).await;
+    insta::assert_json_snapshot!(reply["body"]["destination"]);
+}
+
+#[tokio::test]
+async fn batches_of_another_job_are_not_shown_again() {
+    let (mut one, mut each) = (smallest(), smallest());
+    each["destination"]["segmentPerBatch"] = json!(true);
+    each["filter"]["segments"] = json!([{ "segmentId": "gold" }]);
+    for body in [&mut one, &mut each] {
+        body["destination"]["batchId"] = json!("another");
+        body["destination"]["batches"] = json!([{ "batchId": "another" }]);
+    }
+    let world = World::new();
+    let shown = world.post(&one).await["body"]["destination"].clone();
+    assert!(shown["batchId"] != "another" && shown.get("batches").is_none(), "{shown}");
+    let shown = world.post(&each).await["body"]["destination"].clone();
+    assert!(shown.get("batchId").is_none() && shown["batches"][0]["segmentId"] == "gold", "{shown}");
+}
+
+#[tokio::test]
 async fn a_property_that_is_null_is_not_shown_again() {
     let mut body = smallest();
     let names = ["fields", "filter", "additionalFields", "evaluationInfo"];

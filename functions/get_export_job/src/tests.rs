@@ -93,7 +93,7 @@ async fn a_new_job_shows_its_creation_and_no_more() {
 async fn a_job_under_way_shows_its_run_and_its_progress() {
     let jobs = MemoryJobs::default();
     let id = store(&jobs, fixtures::job(&tenant(), 1), &[pin, start]).await;
-    let progress = Progress { parts_done: 1, weight_done: 100, rows: 5, bytes: 50, told: None };
+    let progress = Progress { parts: 5, parts_done: 1, weight_done: 100, rows: 5, bytes: 50, told: None };
     jobs.report(&tenant(), id, progress).await.unwrap();
     insta::assert_json_snapshot!(get(&jobs, &id.to_string()).await);
 }
@@ -114,8 +114,11 @@ async fn a_failed_job_shows_its_errors() {
 
 #[tokio::test]
 async fn inner_states_show_as_processing_and_a_cancel_as_what_it_is() {
-    let walks: [(&[fn(&Job) -> Job], &str); 6] = [
+    let walks: [(&[fn(&Job) -> Job], &str); 9] = [
         (&[pin], "NEW"),
+        (&[fail], "PROCESSING"),
+        (&[pin, fail, end_fail], "FAILED"),
+        (&[cancel, end_cancel], "CANCELLED"),
         (&[pin, start, begin_commit], "PROCESSING"),
         (&[pin, start, fail], "PROCESSING"),
         (&[pin, start, fail, end_fail], "FAILED"),
@@ -127,6 +130,7 @@ async fn inner_states_show_as_processing_and_a_cancel_as_what_it_is() {
         let id = store(&jobs, fixtures::job(&tenant(), 1), steps).await;
         let body = &get(&jobs, &id.to_string()).await["body"];
         assert_eq!(body["status"], status);
+        assert_eq!(body["computeGatewayJobId"]["exportJob"] == "", status == "NEW");
         assert_eq!(body.get("errors").is_some(), status == "FAILED");
     }
 }

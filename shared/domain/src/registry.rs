@@ -246,10 +246,10 @@ impl Registry {
             .cloned()
     }
 
-    /// The sandbox's default policy: the latest version marked so, else the built-in one.
+    /// The sandbox's default policy: the latest version of the one that is marked so, else the built-in one.
     pub fn default_policy(&self) -> MergePolicy {
-        let marked = self.policies.iter().filter(|p| p.default).max_by_key(|p| p.version);
-        marked.cloned().unwrap_or_else(MergePolicy::built_in)
+        let marked = self.policies.iter().find(|p| p.default);
+        marked.and_then(|policy| self.policy(&policy.id, None)).unwrap_or_else(MergePolicy::built_in)
     }
 
     /// A registered segment; namespaces compare without regard to ASCII case.

@@ -4,12 +4,14 @@ use crate::fields::Projection;
 use crate::filter::{EventList, MembershipStatus, ProfileFilter, SegmentEntry, Window};
 use crate::instant::Micros;
 use crate::problem::{Code, Violation};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Most entries of `filter.segments`.
 pub const MAX_SEGMENTS: usize = 500;
 /// Largest body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Deepest nesting of a body. A job shows parts of it again, deeper within a record that has to be read back.
+pub const MAX_BODY_DEPTH: usize = 64;
 /// The one schema that is exported.
 pub const PROFILE_SCHEMA: &str = "_xdm.context.profile";
 /// The properties that a job shows again, in the order it shows them.
@@ -20,14 +22,22 @@ const ECHOED: [&str; 6] = ["destination", "fields", "schema", "filter", "additio
 pub struct CreateRequest {
     /// `destination.datasetId`.
     pub dataset_id: String,
+    /// The path under which that stands.
+    pub dataset_at: &'static str,
     /// `destination.segmentPerBatch`.
     pub segment_per_batch: bool,
     /// `fields`.
     pub projection: Projection,
     /// `mergePolicy`, where it names one.
     pub merge_policy: Option<(String, Option<u32>)>,
+    /// Whether `mergePolicy` says anything, be it of no use.
+    pub has_policy: bool,
     /// `filter`.
     pub filter: ProfileFilter,
+    /// The place of each of the filter's segments in `filter.segments`, where entries of no use are left out.
+    pub segments_at: Vec<usize>,
+    /// Whether `filter.segments` has entries, be they of no use.
+    pub has_segments: bool,
     /// `additionalFields.eventList`, where it is there.
     pub events: Option<EventList>,
     /// `evaluationInfo.segmentation`.
@@ -42,11 +52,16 @@ pub fn read(body: &Value, found: &mut Vec<Violation>) -> CreateRequest {
         found.push(Violation::at("$", Code::WrongType, "the body must be a JSON object."));
         return CreateRequest::default();
     };
+    if depth_of(body) > MAX_BODY_DEPTH {
+        let what = format!("is nested deeper than {MAX_BODY_DEPTH} levels.");
+        found.push(Violation::at("$", Code::LimitExceeded, what));
+    }
     let root = At { path: String::new(), object: Some(properties) };
     let mut request = CreateRequest::default();
     read_destination(&root, &mut request, found);
     request.projection = Projection::parse(root.string("fields", found).unwrap_or_default());
     read_schema(&root, found);
+    request.has_policy = root.value("mergePolicy").is_some_and(|policy| *policy != json!({}));
     request.merge_policy = read_policy(&root, found);
     read_filter(&root.object("filter", found), &mut request, found);
     let additional = root.object("additionalFields", found);
@@ -60,10 +75,22 @@ pub fn read(body: &Value, found: &mut Vec<Violation>) -> CreateRequest {
     request
 }
 
+/// How deep arrays and objects are nested.
+fn depth_of(value: &Value) -> usize {
+    let below = match value {
+        Value::Array(elements) => elements.iter().map(depth_of).max(),
+        Value::Object(properties) => properties.values().map(depth_of).max(),
+        _ => return 0,
+    };
+    1 + below.unwrap_or(0)
+}
+
 fn read_destination(root: &At<'_>, request: &mut CreateRequest, found: &mut Vec<Violation>) {
     let destination = root.object("destination", found);
-    let spelling = ["datasetId", "dataSetId"].into_iter().find(|name| destination.value(name).is_some());
-    let name = spelling.unwrap_or("datasetId");
+    let spellings = [("datasetId", "destination.datasetId"), ("dataSetId", "destination.dataSetId")];
+    let spelling = spellings.into_iter().find(|(name, _)| destination.value(name).is_some());
+    let (name, path) = spelling.unwrap_or(spellings[0]);
+    request.dataset_at = path;
     match destination.string(name, found).map(str::trim) {
         Some(id) if !id.is_empty() => request.dataset_id = id.to_owned(),
         Some(_) => found.push(destination.missing(name, "name a registered export dataset.")),
@@ -89,11 +116,12 @@ fn read_schema(root: &At<'_>, found: &mut Vec<Violation>) {
 fn read_policy(root: &At<'_>, found: &mut Vec<Violation>) -> Option<(String, Option<u32>)> {
     let policy = root.object("mergePolicy", found);
     let version = policy.value("version").and_then(|value| {
-        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
-        if number.is_none() {
-            found.push(policy.wrong("version", "a whole number"));
+        // JSON has one kind of number: 1.0 is a whole one.
+        let whole = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
+        if whole.is_none() {
+            found.push(policy.wrong("version", "a whole number from 0 to 4294967295"));
         }
-        number
+        whole.map(|n| n as u32)
     });
     match policy.string("id", found) {
         Some(id) if !id.is_empty() => Some((id.to_owned(), version)),
@@ -111,6 +139,7 @@ fn read_policy(root: &At<'_>, found: &mut Vec<Violation>) -> Option<(String, Opt
 }
 
 fn read_filter(filter: &At<'_>, request: &mut CreateRequest, found: &mut Vec<Violation>) {
+    request.has_segments = filter.value("segments").is_some_and(|segments| *segments != json!([]));
     if let Some(list) = filter.array("segments", found) {
         if list.len() > MAX_SEGMENTS {
             let what = format!("has {} entries; at most {MAX_SEGMENTS} are allowed. Split the export.", list.len());
@@ -121,14 +150,17 @@ fn read_filter(filter: &At<'_>, request: &mut CreateRequest, found: &mut Vec<Vio
             match value {
                 Value::Object(object) => {
                     let entry = At { path, object: Some(object) };
-                    request.filter.segments.extend(read_segment(&entry, found));
+                    if let Some(segment) = read_segment(&entry, found) {
+                        request.filter.segments.push(segment);
+                        request.segments_at.push(i);
+                    }
                 }
                 _ => found.push(Violation::at(&path, Code::WrongType, "must be an object.")),
             }
         }
     }
     let window = filter.object("segmentQualificationTime", found);
-    let (start, end) = (window.time("startTime", found), window.time("endTime", found));
+    let (start, end) = (window.time_up("startTime", found), window.time("endTime", found));
     if let (Some(start), Some(end)) = (start, end)
         && start > end
     {
@@ -171,7 +203,7 @@ fn read_segment(entry: &At<'_>, found: &mut Vec<Violation>) -> Option<SegmentEnt
 fn read_events(events: &At<'_>, updated_after: Option<Micros>, found: &mut Vec<Violation>) -> Option<EventList> {
     let projection = Projection::parse(events.string("fields", found).unwrap_or_default());
     let filter = events.object("filter", found);
-    let (after, before) = (filter.time("fromIngestTimestamp", found), filter.time("toIngestTimestamp", found));
+    let (after, before) = (filter.time("fromIngestTimestamp", found), filter.time_up("toIngestTimestamp", found));
     if let (Some(after), Some(before)) = (after, before)
         && after > before
     {
@@ -223,8 +255,15 @@ impl<'a> At<'a> {
     }
 
     fn time(&self, name: &str, found: &mut Vec<Violation>) -> Option<Micros> {
-        let text = self.string(name, found)?;
-        let time = Micros::parse_rfc3339(text);
+        self.time_by(Micros::parse_rfc3339, name, found)
+    }
+
+    fn time_up(&self, name: &str, found: &mut Vec<Violation>) -> Option<Micros> {
+        self.time_by(Micros::parse_rfc3339_up, name, found)
+    }
+
+    fn time_by(&self, read: fn(&str) -> Option<Micros>, name: &str, found: &mut Vec<Violation>) -> Option<Micros> {
+        let time = read(self.string(name, found)?);
         if time.is_none() {
             let what = "must be an RFC 3339 date-time such as 2018-01-01T00:00:00Z.";
             found.push(Violation::at(&self.at(name), Code::InvalidValue, what));

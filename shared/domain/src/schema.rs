@@ -1,5 +1,9 @@
 //! A table's schema, in Iceberg's own JSON form, as the registry keeps a copy of it and a plan carries it.
 
+mod differences;
+
+pub use differences::{Differences, differences};
+
 use serde::{Deserialize, Serialize};
 
 /// The fields of a table, each with its Iceberg field id.

@@ -1,6 +1,6 @@
 //! The columns of export datasets: the union of what the profile and event datasets have.
 
-use crate::registry::ColumnNames;
+use crate::registry::{ColumnNames, Dataset, DatasetKind};
 use crate::schema::{Field, Kind, Nested, Schema};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,20 @@ pub struct Conflict {
     pub dataset_id: String,
     /// The path, and both of its types.
     pub what: String,
+}
+
+impl<'a> Input<'a> {
+    /// A dataset as its table was looked at last; `None` = never.
+    pub fn of(dataset: &'a Dataset) -> Option<Self> {
+        let schema = &dataset.copy.as_ref()?.schema;
+        Some(Self { id: &dataset.id, columns: &dataset.columns, schema })
+    }
+}
+
+/// The union schema of the profile and event datasets among these, as their tables were looked at last.
+pub fn export_schema_of(datasets: &[&Dataset], found: &mut Vec<Conflict>) -> Schema {
+    let inputs = |kind| datasets.iter().filter(|d| d.kind == kind).filter_map(|d| Input::of(d)).collect::<Vec<_>>();
+    export_schema(&inputs(DatasetKind::Profile), &inputs(DatasetKind::Event), found)
 }
 
 /// The union schema by name path: our columns first, then each dataset's, `timeSeriesEvents` where there are events, and

@@ -10,6 +10,8 @@ use crate::job::{Resolved, ResolvedDataset};
 use crate::problem::{Code, Problem, Violation};
 use crate::registry::{ColumnNames, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
 use crate::request::{self, CreateRequest};
+use crate::schema::differences;
+use crate::union::{Conflict, export_schema_of};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -45,7 +47,7 @@ fn resolve(
 ) -> Option<Resolved> {
     let target = find_target(request, registry, found);
     judge_segments(request, registry, found);
-    if request.segment_per_batch && request.filter.segments.is_empty() {
+    if request.segment_per_batch && !request.has_segments {
         let what = "needs filter.segments: there is one batch for each of its entries.";
         found.push(Violation::at("destination.segmentPerBatch", Code::InvalidValue, what));
     }
@@ -54,7 +56,7 @@ fn resolve(
     // Without a policy of its own the paths are judged all the same.
     let judged = policy.clone().unwrap_or_else(MergePolicy::built_in);
     let sources = sources(registry, &judged, with_events);
-    judge_sources(request, &sources, found);
+    judge_sources(request, &sources, target, found);
     judge_paths("fields", &request.projection, DatasetKind::Profile, &sources, found);
     if let Some(events) = &request.events {
         judge_paths("additionalFields.eventList.fields", &events.projection, DatasetKind::Event, &sources, found);
@@ -79,7 +81,7 @@ fn resolve(
 }
 
 fn find_target<'r>(request: &CreateRequest, registry: &'r Registry, found: &mut Vec<Violation>) -> Option<&'r Dataset> {
-    let path = "destination.datasetId";
+    let path = request.dataset_at;
     if request.dataset_id.is_empty() {
         return None;
     }
@@ -95,7 +97,7 @@ fn find_target<'r>(request: &CreateRequest, registry: &'r Registry, found: &mut 
     Some(dataset)
 }
 
-fn judge_sources(request: &CreateRequest, sources: &[&Dataset], found: &mut Vec<Violation>) {
+fn judge_sources(request: &CreateRequest, sources: &[&Dataset], target: Option<&Dataset>, found: &mut Vec<Violation>) {
     let none_of = |kind| !sources.iter().any(|d| d.kind == kind);
     if none_of(DatasetKind::Profile) {
         let what = "there is no profile dataset to export from: the sandbox has none, or the merge policy lists none \
@@ -117,6 +119,25 @@ fn judge_sources(request: &CreateRequest, sources: &[&Dataset], found: &mut Vec<
         && let Err((dataset, what)) = merge_fitness(sources, with_times)
     {
         found.push(Violation::at(path_of(dataset.kind, request), Code::DatasetUnfit, what));
+    }
+    if found.len() == before {
+        judge_columns(request, sources, target, found);
+    }
+}
+
+/// Whether one table can hold the columns of all sources, and the export dataset's does.
+fn judge_columns(request: &CreateRequest, sources: &[&Dataset], target: Option<&Dataset>, found: &mut Vec<Violation>) {
+    let mut conflicts = Vec::new();
+    let wanted = export_schema_of(sources, &mut conflicts);
+    for Conflict { dataset_id, what } in &conflicts {
+        let kind = sources.iter().find(|d| d.id == *dataset_id).map_or(DatasetKind::Profile, |d| d.kind);
+        let what = format!("the dataset {dataset_id} cannot be exported with the others: {what}");
+        found.push(Violation::at(path_of(kind, request), Code::DatasetUnfit, what));
+    }
+    let Some(table) = target.and_then(|dataset| dataset.copy.as_ref()).filter(|_| conflicts.is_empty()) else { return };
+    for what in differences(&wanted, &table.schema).conflicting {
+        let what = format!("the dataset's table cannot take what is exported: {what}; export into a new dataset.");
+        found.push(Violation::at(request.dataset_at, Code::DatasetUnfit, what));
     }
 }
 
@@ -174,7 +195,7 @@ fn names_something(path: &[String], columns: &ColumnNames, copy: &TableCopy) -> 
 }
 
 fn judge_segments(request: &CreateRequest, registry: &Registry, found: &mut Vec<Violation>) {
-    for (i, entry) in request.filter.segments.iter().enumerate() {
+    for (i, entry) in request.segments_at.iter().zip(&request.filter.segments) {
         let strict = registry.strict_namespaces.iter().any(|ns| ns.eq_ignore_ascii_case(&entry.namespace));
         if strict && registry.segment(&entry.namespace, &entry.segment_id).is_none() {
             let path = format!("filter.segments[{i}].segmentId");
@@ -195,12 +216,15 @@ fn find_policy(request: &CreateRequest, registry: &Registry, found: &mut Vec<Vio
         }
         return policy;
     }
+    if request.has_policy {
+        return None;
+    }
     let default = registry.default_policy();
     let mut wanted: BTreeMap<String, usize> = BTreeMap::new();
-    for (i, entry) in request.filter.segments.iter().enumerate() {
+    for (i, entry) in request.segments_at.iter().zip(&request.filter.segments) {
         let registered = registry.segment(&entry.namespace, &entry.segment_id);
         let id = registered.and_then(|s| s.merge_policy_id.clone()).unwrap_or_else(|| default.id.clone());
-        wanted.entry(id).or_insert(i);
+        wanted.entry(id).or_insert(*i);
     }
     if wanted.len() > 1 {
         let ids: Vec<_> = wanted.keys().map(String::as_str).collect();

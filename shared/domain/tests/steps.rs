@@ -64,6 +64,15 @@ proptest! {
             prop_assert!(!(cancelled && next.state.shown() == ShownStatus::Succeeded), "I4");
             prop_assert!(next.commit_uuids.len() <= 16, "the record stays small");
             prop_assert!(next.commit_uuids.is_empty() || !cancelled, "no commit is tried after a cancel was accepted");
+            let shown = render(&JobRecord { job: next.clone(), progress: Progress::default() });
+            let total = &shown["metrics"]["totalTime"];
+            prop_assert_eq!(total.get("endTimeInMs"), next.state.is_terminal().then(|| &shown["updateTime"]));
+            for (name, span) in shown["metrics"].as_object().expect("an object") {
+                let at = |end: &str| span.get(end).and_then(|at| at.as_i64());
+                let (start, end, took) = (at("startTimeInMs"), at("endTimeInMs"), at("totalTimeInMs"));
+                prop_assert_eq!(took, end.zip(start).map(|(end, start)| end - start), "{}", name);
+                prop_assert!(took.is_none_or(|took| took >= 0), "{} ends before it starts", name);
+            }
             job = next;
         }
     }

@@ -14,6 +14,7 @@ pub use route::{EXPORT_PERMISSION, Operation};
 use crate::verdict::Caller;
 use domain::id::JobId;
 use domain::problem::{Code, Problem};
+use domain::request::MAX_BODY_DEPTH;
 use serde_json::Value;
 
 /// A request that may be served: its verdict, path, method, content type and size are judged.
@@ -53,7 +54,8 @@ impl Request {
                 true => "The body is empty.".to_owned(),
                 false => format!("The body is not JSON: line {}, column {}.", error.line(), error.column()),
             };
-            Problem::new(Code::NotJson, title, "Send one JSON object in UTF-8, nested at most 127 deep.")
+            let detail = format!("Send one JSON object in UTF-8, nested at most {MAX_BODY_DEPTH} levels deep.");
+            Problem::new(Code::NotJson, title, &detail)
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::rules::{expect, with};
 use super::*;
 use domain::registry::{AttributeMerge, Dataset, IdentityGraph, MergePolicy, Segment};
+use domain::schema::{Field, Kind};
 
 /// The sample registry with a second, undefaulted policy, a version more of the first, and segments of each.
 fn policies() -> Registry {
@@ -33,6 +34,12 @@ async fn a_named_merge_policy_must_be_registered() {
         ("an unknown version", policy(json!({"id": "own", "version": 9})), &["113014 mergePolicy.version"]),
         ("a blank id", policy(json!({"id": ""})), &["113013 mergePolicy.id"]),
         ("the id is a string", policy(json!({"id": 1})), &["113012 mergePolicy.id"]),
+        ("the version is whole, however it is written", policy(json!({"id": "own", "version": 3.0})), &[]),
+        (
+            "the version is one that there can be",
+            policy(json!({"id": "own", "version": 1e10})),
+            &["113012 mergePolicy.version"],
+        ),
         ("the version is whole", policy(json!({"id": "own", "version": 1.5})), &["113012 mergePolicy.version"]),
         ("the version is not negative", policy(json!({"id": "own", "version": -1})), &["113012 mergePolicy.version"]),
         ("a version without an id", policy(json!({"version": 1})), &["113011 mergePolicy.id"]),
@@ -63,16 +70,56 @@ async fn an_absent_merge_policy_is_that_of_the_segments_or_the_default() {
     let mixed = segments(&["gold", "own"]);
     let mut named = mixed.clone();
     named["mergePolicy"] = json!({"id": "own"});
+    let mut misnamed = mixed.clone();
+    misnamed["mergePolicy"] = json!({"id": 1});
     expect(
         &world,
         vec![
             ("several policies", mixed, &["113016 mergePolicy.id"]),
             ("the default one among them", segments(&["unregistered", "own"]), &["113016 mergePolicy.id"]),
             ("several policies, one named", named, &[]),
+            ("several policies, one named badly", misnamed, &["113012 mergePolicy.id"]),
             ("a segment's policy is gone", segments(&["dangling"]), &["113014 filter.segments[0].segmentId"]),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn whatever_version_is_marked_the_latest_one_is_the_default() {
+    let mut registry = policies();
+    let marked = |policy: &MergePolicy| policy.id == "by-time" && policy.version == 1;
+    registry.policies.iter_mut().for_each(|policy| policy.default = marked(policy));
+    let world = World::with(registry);
+    for body in [smallest(), with("filter/segments", json!([{ "segmentId": "gold" }]))] {
+        assert_eq!(world.post(&body).await["body"]["mergePolicy"], json!({"id": "by-time", "version": 2}), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn columns_that_no_table_can_hold_are_told() {
+    let retyped = |dataset: &str, column: &str, kind: &str| {
+        let mut registry = several();
+        let dataset = registry.datasets.iter_mut().find(|d| d.id == dataset).unwrap();
+        let fields = &mut dataset.copy.as_mut().unwrap().schema.fields;
+        fields.retain(|field| field.name != column);
+        fields.push(Field { id: 99, name: column.into(), required: false, kind: Kind::Primitive(kind.into()) });
+        World::with(registry)
+    };
+    let with_events = || with("additionalFields/eventList", json!({}));
+    let cases: Vec<(World, Value, &[&str])> = vec![
+        (retyped("more", "score", "string"), smallest(), &["113019 schema.name"]),
+        (retyped("more", "identityMap", "string"), smallest(), &["113019 schema.name"]),
+        (retyped("more", "Score", "double"), smallest(), &["113019 schema.name"]),
+        (retyped("more", "hobby", "string"), smallest(), &[]),
+        (retyped("exports", "score", "string"), smallest(), &["113019 destination.datasetId"]),
+        (retyped("exports", "SCORE", "double"), smallest(), &[]),
+        (retyped("events", "timestamp", "string"), smallest(), &[]),
+        (retyped("events", "timestamp", "string"), with_events(), &["113019 additionalFields.eventList"]),
+    ];
+    for (world, body, wanted) in cases {
+        expect(&world, vec![("columns", body, wanted)]).await;
+    }
 }
 
 #[tokio::test]

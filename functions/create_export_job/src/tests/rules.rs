@@ -58,6 +58,11 @@ async fn destination_and_schema_are_required() {
         ),
         ("the older spelling", json!({"destination": {"dataSetId": "exports"}, "schema": smallest()["schema"]}), &[]),
         ("the newer one goes before it", with("destination/dataSetId", json!("nowhere")), &[]),
+        (
+            "a path that was sent",
+            json!({"destination": {"dataSetId": "nowhere"}, "schema": smallest()["schema"]}),
+            &["113014 destination.dataSetId"],
+        ),
         ("an unknown dataset", with("destination/datasetId", json!("nowhere")), &["113014 destination.datasetId"]),
         ("a profile dataset", with("destination/datasetId", json!("profiles")), &["113014 destination.datasetId"]),
         ("the only schema", with("schema/name", json!("_xdm.context.other")), &["113013 schema.name"]),
@@ -72,6 +77,12 @@ async fn destination_and_schema_are_required() {
             "segmentPerBatch needs segments",
             with("destination/segmentPerBatch", json!(true)),
             &["113013 destination.segmentPerBatch"],
+        ),
+        (
+            "segments of no use are segments",
+            json!({"destination": {"datasetId": "exports", "segmentPerBatch": true}, "schema": smallest()["schema"],
+                "filter": {"segments": [{"segmentId": 1}]}}),
+            &["113012 filter.segments[0].segmentId"],
         ),
     ];
     expect(&World::new(), cases).await;
@@ -143,6 +154,11 @@ async fn a_strict_namespace_takes_registered_segments_only() {
         ("unregistered", segments("silver", None), &["113014 filter.segments[0].segmentId"]),
         ("unregistered elsewhere", segments("silver", Some("mine")), &[]),
         ("a blank one is ups", segments("silver", Some("")), &["113014 filter.segments[0].segmentId"]),
+        (
+            "behind one of no use",
+            with("filter/segments", json!([{"segmentNs": "ups"}, {"segmentId": "silver"}])),
+            &["113011 filter.segments[0].segmentId", "113014 filter.segments[1].segmentId"],
+        ),
     ];
     expect(&World::with(registry), cases).await;
 }
@@ -159,6 +175,11 @@ async fn times_are_rfc_3339_and_windows_do_not_run_backwards() {
         (
             "backwards",
             window(json!("2018-01-01T00:00:00.001Z"), json!(at)),
+            &["113017 filter.segmentQualificationTime"],
+        ),
+        (
+            "backwards by less than a microsecond",
+            window(json!("2018-01-01T00:00:00.0000009Z"), json!(at)),
             &["113017 filter.segmentQualificationTime"],
         ),
         (
@@ -289,6 +310,7 @@ async fn limits_are_exact() {
     };
     let chars = |n: usize| with("fields", json!(format!("deep.{}", "ä".repeat(n - 5))));
     let depth = |n: usize| with("fields", json!(format!("deep{}", ".x".repeat(n - 1))));
+    let levels = |n: usize| with("anything", (1..n).fold(json!(1), |below, _| json!([below])));
     let cases: Vec<(&str, Value, &[&str])> = vec![
         ("500 segments", segments(500), &[]),
         ("501 segments", segments(501), &["113018 filter.segments"]),
@@ -298,6 +320,8 @@ async fn limits_are_exact() {
         ("513 characters", chars(513), &["113018 fields"]),
         ("32 steps", depth(32), &[]),
         ("33 steps", depth(33), &["113018 fields"]),
+        ("64 levels", levels(64), &[]),
+        ("65 levels", levels(65), &["113018 $"]),
     ];
     expect(&World::with(deep()), cases).await;
 }

@@ -10,7 +10,7 @@ use domain::plan::TableName;
 use domain::ports::lake::{LakeError, ReadTables, TableState};
 use domain::ports::registry::{Entry, ReadClients, ReadRegistry, WriteRegistry};
 use domain::registry::{Client, DatasetKind, MergePolicy, Registry};
-use domain::schema::Schema;
+use domain::schema::{Differences, Schema, differences};
 use domain::tenant::Tenant;
 use domain::union::{Input, export_schema};
 use domain::validation::{source_fitness, target_fitness};
@@ -215,7 +215,7 @@ fn judge_export(
     if let Err(what) = target_fitness(Some(&state.copy)) {
         found.push(Finding::at(path, what));
     }
-    let (missing, conflicting) = check::differences(union, &state.copy.schema);
+    let Differences { missing, conflicting } = differences(union, &state.copy.schema);
     for what in conflicting {
         found.push(Finding::at(path, format!("{what}; it cannot take the profile datasets' values.")));
     }

@@ -3,7 +3,7 @@
 use super::file::{Declared, Placed, RegistryFile, Sandbox};
 use crate::yaml::Finding;
 use domain::registry::{AttributeMerge, BUILT_IN_POLICY, DatasetKind, Segment};
-use domain::schema::{Field, Kind, Nested, Schema};
+use domain::schema::{Differences, Kind, Nested, Schema, differences};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Columns that only export datasets have.
@@ -138,57 +138,10 @@ fn is_membership(kind: &Kind) -> bool {
 
 /// Adds what a declared schema has that the table lacks or has otherwise: tables that exist are never altered.
 pub fn against_table(path: &str, declared: &Schema, table: &Schema, found: &mut Vec<Finding>) {
-    let (missing, conflicting) = differences(declared, table);
+    let Differences { missing, conflicting } = differences(declared, table);
     let missing = missing.into_iter().map(|column| format!("{column} is missing in the table"));
     for what in missing.chain(conflicting) {
         let what = format!("{what}; existing tables are not altered: alter the table, or correct the file.");
         found.push(Finding::at(format!("{path}.schema"), what));
     }
-}
-
-/// The paths of a wanted schema that a table lacks, and in a few words each those that it has with another type.
-pub fn differences(wanted: &Schema, table: &Schema) -> (Vec<String>, Vec<String>) {
-    let mut differing = (Vec::new(), Vec::new());
-    compare_fields("", &wanted.fields, &table.fields, &mut differing);
-    differing
-}
-
-fn compare_fields(prefix: &str, wanted: &[Field], table: &[Field], differing: &mut (Vec<String>, Vec<String>)) {
-    for field in wanted {
-        let path = format!("{prefix}{}", field.name);
-        match table.iter().find(|f| f.name == field.name) {
-            Some(present) => compare(&path, &field.kind, &present.kind, differing),
-            None => differing.0.push(path),
-        }
-    }
-}
-
-fn compare(path: &str, wanted: &Kind, table: &Kind, differing: &mut (Vec<String>, Vec<String>)) {
-    match (wanted, table) {
-        (Kind::Nested(Nested::Struct { fields }), Kind::Nested(Nested::Struct { fields: present })) => {
-            compare_fields(&format!("{path}."), fields, present, differing);
-        }
-        (Kind::Nested(Nested::List { element, .. }), Kind::Nested(Nested::List { element: present, .. })) => {
-            compare(&format!("{path}[]"), element, present, differing);
-        }
-        (
-            Kind::Nested(Nested::Map { key, value, .. }),
-            Kind::Nested(Nested::Map { key: present_key, value: present, .. }),
-        ) if key == present_key => compare(&format!("{path}.*"), value, present, differing),
-        (wanted, present) if holds(wanted, present) => {}
-        (wanted, present) => {
-            let what = format!("{path} is {} in the table and should be {}", present.describe(), wanted.describe());
-            differing.1.push(what);
-        }
-    }
-}
-
-/// Whether a table's primitive has room for the values of a wanted one: the same, or what Iceberg promotes that to.
-fn holds(wanted: &Kind, table: &Kind) -> bool {
-    let (Kind::Primitive(from), Kind::Primitive(to)) = (wanted, table) else { return false };
-    let promoted = match (wanted.decimal(), table.decimal()) {
-        (Some((digits, scale)), Some((more, same))) => digits <= more && scale == same,
-        _ => from == to,
-    };
-    promoted || matches!((from.as_str(), to.as_str()), ("int", "long") | ("float", "double"))
 }

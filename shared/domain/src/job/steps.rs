@@ -77,7 +77,7 @@ impl Job {
         self.only_from(State::New)?;
         let mut next = self.next(State::Processing, now);
         next.work = Some(work);
-        next.export_times.0 = Some(now);
+        next.export_times.0 = Some(next.update_time);
         Ok(next)
     }
 
@@ -86,8 +86,8 @@ impl Job {
     pub fn begin_commit(&self, now: Millis) -> Result<Self, Refused> {
         self.only_from(State::Processing)?;
         let mut next = self.next(State::Committing, now);
-        next.export_times.1 = Some(now);
-        next.commit_times.0 = Some(now);
+        next.export_times.1 = Some(next.update_time);
+        next.commit_times.0 = Some(next.update_time);
         Ok(next)
     }
 
@@ -106,7 +106,7 @@ impl Job {
     pub fn succeed(&self, counts: Counts, now: Millis) -> Result<Self, Refused> {
         self.only_past_the_commit_point()?;
         let mut next = self.next(State::Succeeded, now);
-        next.commit_times.1 = Some(now);
+        next.commit_times.1 = Some(next.update_time);
         next.counts = Some(counts);
         next.errors = Vec::new();
         Ok(next)

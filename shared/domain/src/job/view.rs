@@ -28,7 +28,9 @@ pub fn render(record: &JobRecord) -> Value {
         out.insert("errors".into(), errors.collect());
     }
     out.insert("metrics".into(), metrics(job));
-    let run = job.work.as_ref().filter(|_| status != ShownStatus::New).map_or("", |w| w.run_id.as_str());
+    // A job that ends before it is planned runs under the UUID that it was created by.
+    let run = job.work.as_ref().map_or(&job.nonce, |work| &work.run_id);
+    let run = if status == ShownStatus::New { "" } else { run };
     out.insert("computeGatewayJobId".into(), json!({ "exportJob": run }));
     out.insert("progress".into(), progress(record));
     out.insert("creationTime".into(), json!(job.id.creation_time()));
@@ -43,6 +45,9 @@ fn destination(job: &Job) -> Value {
         Some(Value::Object(sent)) => sent.clone(),
         _ => Map::new(),
     };
+    // Those of another job, whose destination was sent again.
+    out.remove("batchId");
+    out.remove("batches");
     if job.resolved.segment_per_batch {
         let entries = job.resolved.filter.segments.iter().zip(&job.resolved.batches).enumerate();
         let batches = entries.map(|(i, (entry, batch))| {
@@ -100,8 +105,7 @@ fn progress(record: &JobRecord) -> Value {
         _ => (u128::from(progress.weight_done) * 100 / u128::from(weight)).min(99) as u64,
     };
     let totals = job.counts.as_ref().map_or((progress.rows, progress.bytes), |c| (c.rows, c.bytes));
-    // A part that was halved counts as two once both are done.
-    let parts = parts.max(progress.parts_done);
+    let parts = parts.max(progress.parts).max(progress.parts_done);
     let parts_done = if job.state == State::Succeeded { parts } else { progress.parts_done };
     json!({ "percent": done, "partsTotal": parts, "partsDone": parts_done, "rows": totals.0, "bytes": totals.1 })
 }

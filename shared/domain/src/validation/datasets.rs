@@ -1,6 +1,7 @@
 //! Whether datasets can serve an export: judged at POST on the registry's copies, and by the plan on the tables.
 
 use crate::registry::{AttributeMerge, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
+use crate::schema::Kind;
 
 /// Kinds of delete files that are applied.
 const DELETE_KINDS: [&str; 2] = ["position", "equality"];
@@ -57,9 +58,15 @@ pub fn source_fitness(dataset: &Dataset, copy: Option<&TableCopy>) -> Result<(),
     }
     let needed = [&dataset.columns.profile_id, &dataset.columns.timestamp];
     let needed = &needed[..if dataset.kind == DatasetKind::Event { 2 } else { 1 }];
-    match needed.iter().find(|name| copy.schema.field(name).is_none()) {
-        Some(name) => Err(format!("{named} has no column {name}.")),
-        None => Ok(()),
+    if let Some(name) = needed.iter().find(|name| copy.schema.field(name).is_none()) {
+        return Err(format!("{named} has no column {name}."));
+    }
+    let timestamp = copy.schema.field(&dataset.columns.timestamp).filter(|_| dataset.kind == DatasetKind::Event);
+    match timestamp {
+        Some(field) if field.kind != Kind::Primitive("timestamptz".into()) => {
+            Err(format!("{named} has the column {} as {}; it must be timestamptz.", field.name, field.kind.describe()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,9 @@ use crate::fixtures;
 use domain::instant::Millis;
 use domain::job::{Job, Progress};
 use domain::ports::jobs::{Created, FirstUse, IdempotencyKey, Swap};
+use domain::request::MAX_BODY_DEPTH;
 use domain::tenant::Tenant;
+use serde_json::json;
 
 pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
     suite.case(a_created_job_is_read_back_as_it_was::<S>, store, fresh_tenant()).await;
@@ -20,6 +22,7 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
     suite.case(a_lost_answer_with_a_key_is_stored_already::<S>, store, fresh_tenant()).await;
     suite.case(of_racing_requests_with_one_key_one_creates_its_job::<S>, store, fresh_tenant()).await;
     suite.case(a_job_as_large_as_a_request_may_make_it_is_kept::<S>, store, fresh_tenant()).await;
+    suite.case(a_job_as_deep_as_a_request_may_make_it_is_kept::<S>, store, fresh_tenant()).await;
 }
 
 fn key(name: &str, body_hash: &str) -> IdempotencyKey {
@@ -142,5 +145,13 @@ async fn a_job_as_large_as_a_request_may_make_it_is_kept<S: JobStore>(store: S, 
     let mut job = fixtures::job(&tenant, 1);
     job.echo.body.insert("note".into(), "ä".repeat(100_000).into());
     store.create(&job, None, later(0)).await.unwrap();
+    assert_eq!(store.job(&tenant, job.id).await.unwrap().unwrap().job, job);
+}
+
+async fn a_job_as_deep_as_a_request_may_make_it_is_kept<S: JobStore>(store: S, tenant: Tenant) {
+    let mut job = fixtures::job(&tenant, 1);
+    let below = (1..MAX_BODY_DEPTH).fold(json!(1), |below, _| json!([below]));
+    job.echo.body.insert("additionalFields".into(), below);
+    assert_eq!(store.create(&job, None, later(0)).await.unwrap(), Created::Stored);
     assert_eq!(store.job(&tenant, job.id).await.unwrap().unwrap().job, job);
 }

@@ -22,8 +22,8 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Exports the members of audiences into a dataset, each exactly once.",
             "description": "Adobe Experience Platform's /export/jobs over your own data lake. A trailing slash is fine on \
-                every path. Every answer carries x-request-id; send one and it is taken over. A header or a query \
-                parameter that comes twice is no valid value. Codes of errors are stable; texts may improve.",
+                every path. Every answer carries x-request-id; send one and it is taken over. A header \
+                that comes twice is no valid value; of a query parameter the last one counts. Codes of errors are stable; texts may improve.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": servers,

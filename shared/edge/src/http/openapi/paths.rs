@@ -10,11 +10,13 @@ use std::collections::BTreeSet;
 const ALWAYS: [u16; 8] = [400, 401, 403, 405, 413, 429, 500, 503];
 
 pub(super) fn all() -> Value {
+    // The description has no second base path.
+    let here = json!([{ "url": "/" }]);
     json!({
         "/export/jobs": { "get": list(), "head": bodiless(list()), "post": create() },
         "/export/jobs/{id}": { "get": get(), "head": bodiless(get()), "delete": cancel() },
-        "/openapi.json": { "get": describe() },
-        "/docs": { "get": read() },
+        "/openapi.json": { "servers": here, "get": describe(), "head": bodiless(describe()) },
+        "/docs": { "servers": here, "get": read(), "head": bodiless(read()) },
     })
 }
 
@@ -34,7 +36,7 @@ fn limit() -> Value {
 fn offset() -> Value {
     json!({
         "name": "offset", "in": "query",
-        "schema": { "type": "string", "pattern": "^(0?|[0-9]{1,16}_(0|[1-9][0-9]{0,14}))$", "default": "" },
+        "schema": { "type": "string", "pattern": "^(0?|[0-9]{1,16}_(0|[1-9][0-9]{0,14}|[1-8][0-9]{15}))$", "default": "" },
         "description": "page.pageOffset of the page before. Absent, empty or 0 is the first page.",
     })
 }
