@@ -40,8 +40,20 @@ pub struct Emulators {
     pub sqs: Sqs,
     /// The Iceberg catalog.
     pub glue: Glue,
-    // Held open: the lock goes with it.
-    _claim: File,
+    _claim: Claim,
+}
+
+/// A folder that no other stack uses, until this is dropped.
+#[derive(Debug)]
+struct Claim(File);
+
+impl Drop for Claim {
+    /// Closing the file is not enough: a process that is being started has it, too, until its program runs.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the data folder stays locked");
+        }
+    }
 }
 
 /// Starts the four emulators over `data`, which is made if absent, on ports that the kernel chooses.
@@ -80,7 +92,7 @@ impl Emulators {
 }
 
 /// Makes the folder, checks that it can be written, and keeps other stacks out of it.
-fn claim(data: &Path) -> Result<File, StartError> {
+fn claim(data: &Path) -> Result<Claim, StartError> {
     fs::create_dir_all(data).map_err(StartError::folder(data))?;
     let path = data.join("lock");
     let mut file =
@@ -92,7 +104,7 @@ fn claim(data: &Path) -> Result<File, StartError> {
     }
     // Writing something now finds a full disk before half of the stack has started.
     writeln!(file, "{}", std::process::id()).and_then(|()| file.sync_all()).map_err(StartError::folder(&path))?;
-    Ok(file)
+    Ok(Claim(file))
 }
 
 #[cfg(test)]
@@ -107,6 +119,16 @@ mod tests {
         assert!(matches!(start_all(folder.path()).await, Err(StartError::FolderInUse { .. })));
         first.stop().await;
         start_all(folder.path()).await.unwrap().stop().await;
+    }
+
+    #[test]
+    fn regression_a_folder_is_free_though_a_starting_process_still_has_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let claimed = claim(folder.path()).unwrap();
+        let of_a_child = claimed.0.try_clone().unwrap();
+        drop(claimed);
+        claim(folder.path()).unwrap();
+        drop(of_a_child);
     }
 
     #[tokio::test]
