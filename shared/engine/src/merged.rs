@@ -8,6 +8,7 @@
 
 mod hash;
 mod index;
+mod kept;
 mod members;
 mod merge;
 mod numbers;
@@ -86,13 +87,14 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let index = Index::read(self, tally).await?;
-        let verdict = Verdict::read(self, &index, tally).await?;
+        let (verdict, mut kept) = Verdict::read(self, &index, tally).await?;
         // Nothing was written so far; from here on nothing outgrows the memory.
         tally.counts.empty_profiles += verdict.empty_left_out;
         let rounds = round::plan(self.part, self.inputs, &index, &verdict)?;
         let count = rounds.len() as u64;
         for (done, profiles) in (0..).zip(rounds) {
-            Round::new(self.part, self.inputs, &index, &verdict, profiles).export(batches, tally).await?;
+            let round = Round::new(self.part, self.inputs, &index, &verdict, profiles);
+            round.export(&mut kept, batches, tally).await?;
             self.report(tally, JUDGED + (1_000 - JUDGED) * (done + 1) / count)?;
         }
         Ok(())

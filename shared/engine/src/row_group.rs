@@ -7,6 +7,9 @@ use crate::leaf::LeafChunk;
 use domain::ports::objects::ReadObjects;
 use std::collections::{BTreeSet, HashMap};
 
+/// Leaves of a row group that were kept.
+pub(crate) type KeptLeaves = HashMap<usize, LeafChunk>;
+
 /// A row group of a file.
 pub(crate) struct RowGroup<'i, O> {
     /// The file.
@@ -15,7 +18,7 @@ pub(crate) struct RowGroup<'i, O> {
     pub(crate) number: usize,
     /// The leaves that are worth keeping, as they are read again.
     again: &'i BTreeSet<usize>,
-    kept: HashMap<usize, LeafChunk>,
+    kept: KeptLeaves,
     /// Other rows, which are taken off the pages that are moved.
     pub(crate) beside: Gathering,
 }
@@ -24,6 +27,16 @@ impl<'i, O: ReadObjects> RowGroup<'i, O> {
     /// A row group of which these leaves will be moved.
     pub(crate) fn new(input: &'i InputFile<O>, number: usize, again: &'i BTreeSet<usize>) -> Self {
         Self { input, number, again, kept: HashMap::new(), beside: Gathering::default() }
+    }
+
+    /// The same with leaves that were kept earlier.
+    pub(crate) fn with(self, kept: KeptLeaves) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// The leaves that were kept.
+    pub(crate) fn into_kept(self) -> KeptLeaves {
+        self.kept
     }
 
     /// Leaf columns, page by page.

@@ -189,6 +189,14 @@ impl LeafChunk {
         Some(Self { source: Source::Kept(kept.into_iter()), kept: None, ..self })
     }
 
+    /// Bytes that the pages of a chunk that was kept take in memory.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        match &self.source {
+            Source::Kept(pages) => pages.as_slice().iter().map(|kept| kept.page.memory()).sum(),
+            Source::Pages(..) | Source::Records(_) => 0,
+        }
+    }
+
     /// Reads on until the last row that was read is whole, if pages are kept.
     pub(crate) fn finish_row(&mut self) -> Result<(), Damaged> {
         while self.kept.is_some()

@@ -61,6 +61,11 @@ pub(crate) struct Finder<'b> {
 }
 
 impl BoundMemberships<'_> {
+    /// The leaf of times, where there is one.
+    pub(crate) fn time_leaf(&self) -> Option<usize> {
+        self.time.as_ref().map(|time| time.leaf)
+    }
+
     /// Begins to find the wanted memberships of a row group.
     pub(crate) async fn finder<O: ReadObjects>(&self, group: &mut RowGroup<'_, O>) -> Result<Finder<'_>, EngineError> {
         let damaged = |_: Damaged| group.input.damage();

@@ -1,9 +1,11 @@
 //! Which profiles are members of the wanted segments: judged on the merged profile.
 
 use super::index::{Index, NO_ROW};
+use super::kept::Kept;
 use super::rank::{NO_TIME, Rank};
 use super::{Halt, JUDGED, NUMBERED, Work, bytes_of, grow};
 use crate::batches::Targets;
+use crate::lone::LoneRows;
 use crate::membership::{Asked, Found, Statuses, Wanted};
 use crate::part::{Progress, Step, Tally};
 use crate::row_group::RowGroup;
@@ -25,6 +27,8 @@ pub(super) struct Members<'a> {
     /// Memberships of profiles of several rows.
     facts: Vec<Fact>,
     slots: Slots,
+    /// Memberships that are exported as they stand.
+    pub(super) kept: Kept,
 }
 
 /// A stored membership in a wanted segment.
@@ -40,6 +44,9 @@ struct Fact {
     present: bool,
 }
 
+/// One row of so many is many.
+const MANY: usize = 8;
+
 impl<'a> Members<'a> {
     /// Reads the memberships of those profiles that are asked for.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
@@ -51,10 +58,17 @@ impl<'a> Members<'a> {
     ) -> Result<Self, Halt> {
         let matches = work.part.task.plan.segment_per_batch.then(Vec::new);
         let (members, facts, slots) = (vec![false; index.profiles], Vec::new(), Slots::default());
-        let mut found = Self { wanted, index, fragments, members, matches, facts, slots };
+        let mut found = Self { wanted, index, fragments, members, matches, facts, slots, kept: Kept::default() };
+        let (room, nothing) = (work.part.task.settings.index_bytes, BTreeSet::new());
         for (at, input) in work.inputs.iter().enumerate() {
-            let Some(column) = &work.part.sources[work.part.task.part.files[at].source].memberships else { continue };
+            let source = work.part.task.part.files[at].source;
+            let Some(column) = &work.part.sources[source].memberships else { continue };
             let Some(bound) = column.bind(wanted, input, true)? else { continue };
+            let mut again = LoneRows::bind(work.part, source, input)?.leaves();
+            if !wanted.is_windowed() {
+                // Not every member's time is read.
+                bound.time_leaf().map(|leaf| again.remove(&leaf));
+            }
             for &group in &input.groups {
                 let of_group = index.rows.of_group(at, input, group);
                 let is_meant = |row: &u32| asked_for(index.rows.profile[*row as usize]);
@@ -64,21 +78,27 @@ impl<'a> Members<'a> {
                 }
                 let rows = found.spread(&meant, input.first_row(group), input.rows(group));
                 let row = |m: &Found| rows.get(m.row as usize).copied().filter(|row| *row != NO_ROW);
-                let none_again = BTreeSet::new();
-                let mut of_group = RowGroup::new(input, group, &none_again);
+                let shares = |row: u32| fragments[index.rows.profile[row as usize] as usize] > 1;
+                // Rows that are merged are read off the same pages as those beside them: of many, nothing is saved by keeping.
+                let many_share = meant.iter().filter(|row| shares(**row)).count() * MANY >= meant.len();
+                let mut of_group = RowGroup::new(input, group, if many_share { &nothing } else { &again });
                 let mut finder = bound.finder(&mut of_group).await?;
                 // The time of a profile's one membership matters where a window is asked for.
-                let is_timed =
-                    |row: u32| wanted.is_windowed() || fragments[index.rows.profile[row as usize] as usize] > 1;
+                let is_timed = |row: u32| wanted.is_windowed() || shares(row);
                 while let Some(stored) = finder.next(&mut of_group, |_, m| row(m).is_some_and(is_timed)).await? {
                     for m in &stored.found {
                         if let (Some(row), asked @ [_, ..]) = (row(m), stored.asked(wanted, m)) {
                             found.add(row, m, stored.namespace(m), asked);
                         }
                     }
-                    work.admit(index.rows.bytes() + found.bytes(), index.ids)?;
+                    let bytes = index.rows.bytes() + found.bytes();
+                    found.kept.fit(room.saturating_sub(bytes));
+                    work.admit(bytes, index.ids)?;
                     tally.report(0)?;
                 }
+                finder.finish(&mut of_group)?;
+                found.kept.put((at, group), of_group.into_kept());
+                found.kept.fit(room.saturating_sub(index.rows.bytes() + found.bytes()));
             }
             let done = (JUDGED - NUMBERED) * (at as u64 + 1) / work.inputs.len() as u64;
             work.report(tally, NUMBERED + done)?;

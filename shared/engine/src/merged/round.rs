@@ -1,6 +1,7 @@
 //! The second pass over some of the profiles: their rows are read, and those of several rows merged.
 
 use super::index::Index;
+use super::kept::Kept;
 use super::merge::{At, Candidates, gather, merge};
 use super::rank::{NO_TIME, Rank};
 use super::verdict::Verdict;
@@ -124,11 +125,12 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
     /// Reads and exports the round's profiles.
     pub(super) async fn export<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         mut self,
+        kept: &mut Kept,
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), EngineError> {
         for file in 0..self.inputs.len() {
-            self.read_fragments(file, batches, tally).await?;
+            self.read_fragments(file, kept, batches, tally).await?;
             self.read_events(file, tally).await?;
         }
         self.fragments.rows.sort_unstable();
@@ -177,6 +179,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
     async fn read_fragments<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &mut self,
         file: usize,
+        kept: &mut Kept,
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), EngineError> {
@@ -195,6 +198,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             let mut of_group = RowGroup::new(input, group, &again);
             of_group.beside = Gathering::new(&form.leaves, self.index.rows.numbers(input, group, &rows));
             if !lone.is_empty() {
+                of_group = of_group.with(kept.take((file, group)));
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
                 let lone = self.index.rows.numbers(input, group, &lone);
                 lone_rows.write(&mut of_group, lone, targets, batches, tally).await?;

@@ -1,6 +1,7 @@
 //! Which profiles are exported, and into which batches: judged on the merged profile.
 
 use super::index::Index;
+use super::kept::Kept;
 use super::members::Members;
 use super::rank::NO_TIME;
 use super::{Halt, Work};
@@ -23,12 +24,12 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges all profiles.
+    /// Judges all profiles; also gives what was kept of the memberships.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
         work: &Work<'_, O>,
         index: &Index,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
-    ) -> Result<Self, Halt> {
+    ) -> Result<(Self, Kept), Halt> {
         let filter = &work.part.task.plan.filter;
         let Counted { fragments, events, updated } = Counted::new(work, index);
         let late = |profile: usize| filter.updated_after.is_none_or(|after| updated[profile] > after.0);
@@ -36,8 +37,9 @@ impl Verdict {
             let asked_for = |profile: u32| late(profile as usize);
             let mut members = Members::read(work, wanted, index, (&fragments, asked_for), tally).await?;
             members.settle(work);
-            let (targets, exported) = (members.targets(), members.members);
-            return Ok(Self { exported, targets, fragments, events, empty_left_out: 0 });
+            let targets = members.targets();
+            let Members { members: exported, kept, .. } = members;
+            return Ok((Self { exported, targets, fragments, events, empty_left_out: 0 }, kept));
         }
         let mut empty_left_out = 0;
         let exported = (0..index.profiles).map(|profile| {
@@ -49,7 +51,7 @@ impl Verdict {
         });
         let exported = exported.collect();
         let targets = Targets::none(work.part.task.plan.segment_per_batch);
-        Ok(Self { exported, targets, fragments, events, empty_left_out })
+        Ok((Self { exported, targets, fragments, events, empty_left_out }, Kept::default()))
     }
 
     /// Whether a profile's one row is all that is exported of it.
