@@ -21,14 +21,16 @@ mod requests;
 mod rows;
 mod run;
 mod sweep;
+mod tally;
 mod tasks;
 mod weather;
 mod world;
 
-use run::{Tally, run};
+use run::run;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use tally::Tally;
 
 /// Seeds, where `SIMULATION_SEEDS` says nothing.
 const SEEDS: u64 = 2_000;

@@ -4,6 +4,7 @@
 use crate::checks::Seen;
 use crate::dice::Dice;
 use crate::inbox::{Habits, Inbox};
+use crate::tally::Tally;
 use crate::tasks::{Done, Task};
 use crate::world::{GRACE_SECONDS, MAX_ATTEMPTS, World};
 use domain::guard::Guard;
@@ -26,35 +27,6 @@ const LONG_SLEEP: i64 = GRACE_SECONDS as i64 * 12 * 1_000;
 
 /// How long a key holds in any case, in milliseconds: a day, but for clocks that go wrong.
 const KEY_LIFE: u64 = (24 * 60 - 10) * 60 * 1_000;
-
-/// What a seed has come to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub succeeded: usize,
-    pub cancelled: usize,
-    pub failed: usize,
-    pub splits: usize,
-    pub abandoned: usize,
-    pub killed: usize,
-    pub dead_letters: usize,
-    /// POSTs that were refused since too many jobs were running.
-    pub refused: usize,
-    pub steps: usize,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Self) {
-        self.succeeded += other.succeeded;
-        self.cancelled += other.cancelled;
-        self.failed += other.failed;
-        self.splits += other.splits;
-        self.abandoned += other.abandoned;
-        self.killed += other.killed;
-        self.dead_letters += other.dead_letters;
-        self.refused += other.refused;
-        self.steps += other.steps;
-    }
-}
 
 /// A client's request.
 struct Asked {
