@@ -22,14 +22,14 @@ impl Differences {
     fn fields(&mut self, prefix: &str, wanted: &[Field], table: &[Field]) {
         for field in wanted {
             let path = format!("{prefix}{}", field.name);
-            let of_another_case = || table.iter().find(|f| f.name.eq_ignore_ascii_case(&field.name));
-            match (table.iter().find(|f| f.name == field.name), of_another_case()) {
-                (Some(present), _) => self.kinds(&path, &field.kind, &present.kind),
-                (None, Some(present)) => {
+            let exact = table.iter().find(|f| f.name == field.name);
+            match exact.or_else(|| table.iter().find(|f| f.name.eq_ignore_ascii_case(&field.name))) {
+                Some(present) if present.name == field.name => self.kinds(&path, &field.kind, &present.kind),
+                Some(present) => {
                     let what = format!("{path} is {prefix}{} in the table, and catalogs fold their case", present.name);
                     self.conflicting.push(what);
                 }
-                (None, None) => self.missing.push(path),
+                None => self.missing.push(path),
             }
         }
     }
