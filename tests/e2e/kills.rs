@@ -87,15 +87,10 @@ async fn round(world: &World, wanted: usize, random: &SeededRandom, kills: &mut 
 
 /// All jobs, the oldest first, asked for until an answer comes.
 async fn all(world: &World) -> Vec<Value> {
-    let (mut jobs, mut next) = (Vec::new(), String::new());
     loop {
-        let Ok(page) = world.api().list(&format!("limit=1000&offset={next}")).await else { continue };
-        jobs.extend(page["records"].as_array().unwrap().iter().cloned());
-        if page["link"]["next"] == "" {
-            jobs.reverse();
+        if let Ok(jobs) = world.jobs(1_000).await {
             return jobs;
         }
-        page["page"]["pageOffset"].as_str().unwrap().clone_into(&mut next);
     }
 }
 

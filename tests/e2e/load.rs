@@ -80,7 +80,8 @@ async fn ended(world: &World, jobs: usize) -> (BTreeMap<u64, Value>, Vec<f64>) {
         took.push(began.elapsed().as_secs_f64() * 1_000.0);
         assert_eq!(records(&page).len(), jobs.min(PAGE), "none is lost");
         if !any(world, "NEW").await && !any(world, "PROCESSING").await {
-            let listed = all(world).await;
+            let listed = world.jobs(PAGE).await.unwrap();
+            let listed: BTreeMap<_, _> = listed.into_iter().map(|job| (job["id"].as_u64().unwrap(), job)).collect();
             assert_eq!(listed.len(), jobs, "none is lost");
             if listed.values().all(|job| !["NEW", "PROCESSING"].map(Value::from).contains(&job["status"])) {
                 return (listed, took);
@@ -93,19 +94,6 @@ async fn ended(world: &World, jobs: usize) -> (BTreeMap<u64, Value>, Vec<f64>) {
 /// Whether a job shows that status.
 async fn any(world: &World, status: &str) -> bool {
     !records(&world.api().list(&format!("limit=1&status={status}")).await.unwrap()).is_empty()
-}
-
-/// The jobs by id.
-async fn all(world: &World) -> BTreeMap<u64, Value> {
-    let (mut listed, mut next) = (BTreeMap::new(), String::new());
-    loop {
-        let page = world.api().list(&format!("limit={PAGE}&offset={next}")).await.unwrap();
-        listed.extend(records(&page).iter().map(|job| (job["id"].as_u64().unwrap(), job.clone())));
-        if page["link"]["next"] == "" {
-            return listed;
-        }
-        page["page"]["pageOffset"].as_str().unwrap().clone_into(&mut next);
-    }
 }
 
 fn records(page: &Value) -> &[Value] {

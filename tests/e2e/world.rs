@@ -1,6 +1,6 @@
 //! A local stack of one test's own, with the sample in it.
 
-use admin::api::{Api, Caller};
+use admin::api::{Api, ApiError, Caller};
 use admin::sample::{self, Sample};
 use admin::stack::Place;
 use admin::token::{LocalKey, local_key};
@@ -138,6 +138,20 @@ impl World {
 
     pub fn segments(&self) -> Vec<String> {
         sample::sample_segments().unwrap()
+    }
+
+    /// All jobs, the oldest first, page by page of so many.
+    pub async fn jobs(&self, page: usize) -> Result<Vec<Value>, ApiError> {
+        let (mut jobs, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = self.api().list(&format!("limit={page}&offset={next}")).await?;
+            jobs.extend(page["records"].as_array().unwrap().iter().cloned());
+            if page["link"]["next"] == "" {
+                jobs.reverse();
+                return Ok(jobs);
+            }
+            page["page"]["pageOffset"].as_str().unwrap().clone_into(&mut next);
+        }
     }
 
     /// Submits an export of one segment's profile ids.

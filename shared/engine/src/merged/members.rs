@@ -65,9 +65,9 @@ impl<'a> Members<'a> {
             let Some(column) = &work.part.sources[source].memberships else { continue };
             let Some(bound) = column.bind(wanted, input, true)? else { continue };
             let mut again = LoneRows::bind(work.part, source, input)?.leaves();
-            if !wanted.is_windowed() {
+            if let Some(leaf) = bound.time_leaf().filter(|_| !wanted.is_windowed()) {
                 // Not every member's time is read.
-                bound.time_leaf().map(|leaf| again.remove(&leaf));
+                again.remove(&leaf);
             }
             for &group in &input.groups {
                 let of_group = index.rows.of_group(at, input, group);

@@ -192,3 +192,27 @@ async fn a_value_may_be_missing_unless_every_dataset_requires_it() {
     let rows = exported(&store, &outputs).await.iter().flat_map(json_rows).collect::<Vec<_>>();
     assert_eq!(rows, [json!({ "batchId": BatchId::new(0xba7c).as_str(), "profileId": "a" })]);
 }
+
+#[tokio::test]
+async fn memberships_that_were_judged_go_along_though_not_every_time_was_read() {
+    // Times are read of the one profile that has two rows, whose last page is no other profile's.
+    let mut rows = members();
+    rows.push(member("p19", "ups", "s1", "realized", "2017-01-01T00:00:00Z"));
+    let layout = Layout {
+        group_rows: 100,
+        page_rows: 2,
+        dictionary: None,
+        second_version: false,
+        compression: Compression::UNCOMPRESSED,
+        encoding: None,
+        offset_index: false,
+    };
+    let body = laid_out(&batch(&arrow_schema(&source_schema()), &rows), layout);
+    let store = MemoryObjects::default();
+    let file = put(&store, "a", body).await;
+    let job = Job { projection: Default::default(), unique_profiles: false, ..Job::segment("ups", "s1", &[]) };
+    let exported = job.files(&store, vec![file]).await.0;
+    let time = |row: &Value| row["segmentMembership"]["ups"]["s1"]["lastQualificationTime"].clone();
+    assert_eq!(exported.len(), 20);
+    assert!(exported.iter().all(|row| !time(row).is_null() && time(row) == time(&exported[0])), "{exported:#?}");
+}
