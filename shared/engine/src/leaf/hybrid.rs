@@ -2,6 +2,9 @@
 
 use super::Damaged;
 
+/// Values are unpacked eight at a time: so many too many at most.
+pub(super) const BEYOND: usize = 7;
+
 /// A level or a dictionary id.
 pub(crate) trait Small: Copy + Eq {
     /// The value of these low bits.
@@ -87,26 +90,58 @@ pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut
 
 /// Adds packed values, eight at a time: a group takes as many bytes as a value takes bits.
 fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
-    let (mask, width) = (u64::MAX >> (64 - u32::from(width)), usize::from(width));
-    out.reserve(count + 8);
-    let end = out.len() + count;
-    let mut group = [T::of(0); 8];
-    for at in (0..count.div_ceil(8)).map(|group| group * width) {
-        if width <= 8 {
-            let mut bits = word(packed, at);
-            for value in &mut group {
-                *value = T::of(bits & mask);
-                bits = bits.checked_shr(width as u32).unwrap_or(0);
-            }
-        } else {
-            for (i, value) in group.iter_mut().enumerate() {
-                let bit = i * width;
-                *value = T::of(word(packed, at + (bit >> 3)) >> (bit & 7) & mask);
+    let start = out.len();
+    out.resize(start + count.next_multiple_of(8), T::of(0));
+    let groups = out[start..].as_chunks_mut::<8>().0;
+    match width {
+        1 => unpack_small::<T, 1>(packed, groups),
+        2 => unpack_small::<T, 2>(packed, groups),
+        3 => unpack_small::<T, 3>(packed, groups),
+        4 => unpack_small::<T, 4>(packed, groups),
+        5 => unpack_small::<T, 5>(packed, groups),
+        6 => unpack_small::<T, 6>(packed, groups),
+        7 => unpack_small::<T, 7>(packed, groups),
+        8 => unpack_small::<T, 8>(packed, groups),
+        _ => unpack_large(packed, width, groups),
+    }
+    out.truncate(start + count);
+}
+
+/// Unpacks values of at most eight bits: spreads those of a group over eight bytes by halving them three times, each half
+/// into a lane of its own.
+fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: &mut [[T; 8]]) {
+    for (at, group) in (0..).step_by(WIDTH.into()).zip(groups) {
+        let halves = const { ones(4 * WIDTH) };
+        let quarters = const { ones(2 * WIDTH) * 0x1_0000_0001 };
+        let eighths = const { ones(WIDTH) * 0x1_0001_0001_0001 };
+        let mut lanes = word(packed, at);
+        lanes = lanes & halves | (lanes >> (4 * WIDTH) & halves) << 32;
+        lanes = lanes & quarters | (lanes >> (2 * WIDTH) & quarters) << 16;
+        lanes = lanes & eighths | (lanes >> WIDTH & eighths) << 8;
+        *group = lanes.to_le_bytes().map(|value| T::of(value.into()));
+    }
+}
+
+/// Unpacks values of more than eight bits.
+fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: &mut [[T; 8]]) {
+    let (bits, mask) = (usize::from(width), ones(width));
+    // Four of up to 16 bits lie within eight bytes.
+    let within = if width <= 16 { 4 } else { 1 };
+    for (at, group) in (0..).step_by(bits).zip(groups) {
+        for (first, values) in (0..).step_by(within).zip(group.chunks_mut(within)) {
+            let bit = first * bits;
+            let mut held = word(packed, at + (bit >> 3)) >> (bit & 7);
+            for value in values {
+                *value = T::of(held & mask);
+                held >>= width;
             }
         }
-        out.extend_from_slice(&group);
     }
-    out.truncate(end);
+}
+
+/// As many low bits as that are set, of one to 64.
+const fn ones(bits: u8) -> u64 {
+    u64::MAX >> (64 - bits)
 }
 
 /// Eight bytes from a position on, with zeros behind the end.

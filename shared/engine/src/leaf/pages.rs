@@ -152,14 +152,14 @@ fn run_levels(bytes: &[u8], greatest: u8, count: usize, usual: u8) -> Result<Vec
     if greatest == 0 || hybrid::constant(bytes, width, count) == Some(usual.into()) {
         return Ok(Vec::new());
     }
-    let mut levels = Vec::with_capacity(count);
+    let mut levels = Vec::with_capacity(count + hybrid::BEYOND);
     hybrid::decode(bytes, width, count, &mut levels)?;
     checked(levels, greatest)
 }
 
 fn checked(levels: Vec<u8>, greatest: u8) -> Result<Vec<u8>, Damaged> {
-    let is_beyond = levels.iter().fold(false, |beyond, level| beyond | (*level > greatest));
-    if is_beyond { Err(Damaged) } else { Ok(levels) }
+    let most = levels.iter().fold(0, |most, level| (*level).max(most));
+    if most > greatest { Err(Damaged) } else { Ok(levels) }
 }
 
 fn values_of(
@@ -171,12 +171,15 @@ fn values_of(
 ) -> Result<Values, Damaged> {
     match (encoding, form) {
         (Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY, _) => {
-            let entries = dictionary.map_or(0, Entries::len);
-            let mut ids: Vec<u32> = Vec::with_capacity(count);
+            // Not more than the greatest `i32`.
+            let last = dictionary.map_or(0, Entries::len).checked_sub(1).map(|last| last as u32);
+            let mut ids: Vec<u32> = Vec::with_capacity(count + hybrid::BEYOND);
             if count > 0 {
                 let (width, ids_bytes) = bytes.split_first().ok_or(Damaged)?;
                 hybrid::decode(ids_bytes, *width, count, &mut ids)?;
-                if ids.iter().fold(false, |beyond, id| beyond | (*id as usize >= entries)) {
+                // The top bit is set of an id beyond the last one, or of what is left after it is taken from that.
+                let last = last.ok_or(Damaged)?;
+                if ids.iter().fold(0, |top, id| top | id | last.wrapping_sub(*id)) >> 31 != 0 {
                     return Err(Damaged);
                 }
             }
@@ -187,7 +190,7 @@ fn values_of(
             Ok(Values::Bits((0..count).map(|i| packed[i / 8] >> (i % 8) & 1).collect()))
         }
         (Encoding::RLE, ValueForm::Bits) => {
-            let mut bits = Vec::with_capacity(count);
+            let mut bits = Vec::with_capacity(count + hybrid::BEYOND);
             hybrid::decode(bytes.get(4..).ok_or(Damaged)?, 1, count, &mut bits)?;
             Ok(Values::Bits(bits))
         }
