@@ -48,7 +48,7 @@ pub(crate) fn chunk<O: ReadObjects>(
     let mut chunk = input.open_chunk(group, leaf.leaf, bytes)?;
     let all: Vec<u32> = (0..input.rows(group) as u32).collect();
     while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-        let spans = Spans::of(&page, first_row, chunk.form());
+        let spans = Spans::of(&page, first_row, chunk.form(), |here| here.len());
         encoder
             .push(&page, &spans, &all, chunk.dictionary.as_ref(), (&leaf.raise, leaf.widening))
             .map_err(|e| input.encoding(e))?;

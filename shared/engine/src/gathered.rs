@@ -3,7 +3,9 @@
 
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::leaf::{EncodeError, Entries, LeafEncoder, LeafPage, Raise, Spans, Widening, lie_within};
+use crate::leaf::{
+    EncodeError, Entries, LeafChunk, LeafEncoder, LeafPage, Raise, Spans, Widening, lie_within, rows_within,
+};
 use arrow_array::RecordBatch;
 use domain::ports::objects::ReadObjects;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
@@ -48,6 +50,26 @@ impl Gathering {
         &self.leaves
     }
 
+    /// The leaves that are not read yet.
+    pub(crate) fn missing(&self) -> Vec<usize> {
+        self.leaves.iter().copied().filter(|leaf| !self.chunks.contains_key(leaf)).collect()
+    }
+
+    /// Reads a leaf; nothing of it where it is not wanted.
+    pub(crate) fn read<O: ReadObjects>(
+        &mut self,
+        input: &InputFile<O>,
+        leaf: usize,
+        mut chunk: LeafChunk,
+    ) -> std::result::Result<(), EngineError> {
+        let Some(mut gathered) = self.begin(input, leaf)? else { return Ok(()) };
+        while let Some((first_row, page)) = chunk.next(|page| gathered.lies_within(page)).map_err(|_| input.damage())? {
+            let spans = Spans::of(&page, first_row, chunk.form(), |here| gathered.rows_within(here));
+            gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;
+        }
+        self.end(gathered)
+    }
+
     /// Begins with a leaf that is about to be read; `None` where that is not wanted.
     pub(crate) fn begin<O: ReadObjects>(
         &self,
@@ -77,20 +99,13 @@ impl Gathering {
         impl Iterator<Item = std::result::Result<RecordBatch, EngineError>> + Send + use<'_, O>,
         EngineError,
     > {
-        let missing: Vec<usize> = self.leaves.iter().copied().filter(|leaf| !self.chunks.contains_key(leaf)).collect();
+        let missing = self.missing();
         let mut left = missing.as_slice();
         while !left.is_empty() {
             let here;
             (here, left) = left.split_at(input.fetched_at_a_time(group, left.iter().copied()));
-            for (leaf, mut chunk) in here.iter().zip(input.chunks(group, here).await?) {
-                let Some(mut gathered) = self.begin(input, *leaf)? else { continue };
-                while let Some((first_row, page)) =
-                    chunk.next(|page| gathered.lies_within(page)).map_err(|_| input.damage())?
-                {
-                    let spans = Spans::of(&page, first_row, chunk.form());
-                    gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;
-                }
-                self.end(gathered)?;
+            for (leaf, chunk) in here.iter().zip(input.chunks(group, here).await?) {
+                self.read(input, *leaf, chunk)?;
             }
         }
         let mask = ProjectionMask::leaves(input.schema(), self.leaves.iter().copied());
@@ -117,6 +132,11 @@ impl GatheredLeaf {
     /// Whether any of the rows is among those of a page.
     pub(crate) fn lies_within(&self, page: Range<usize>) -> bool {
         lie_within(&self.rows, page)
+    }
+
+    /// How many of the rows are among those of a page.
+    pub(crate) fn rows_within(&self, page: Range<usize>) -> usize {
+        rows_within(&self.rows, page).len()
     }
 
     /// Takes the rows off a page.

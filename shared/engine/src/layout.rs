@@ -340,6 +340,14 @@ impl<'a> ProfileIds<'a> {
         }
     }
 
+    /// The leaf, where it keeps texts.
+    pub(crate) fn leaf_of_texts(&self) -> Option<usize> {
+        match self.0?.kind {
+            FileKind::Leaf(leaf, DataType::Utf8 | DataType::Binary) => Some(leaf),
+            _ => None,
+        }
+    }
+
     /// The ids of rows that were read with the leaf; every row that counts must have one, and only those are asked for.
     pub(crate) fn ids<O: ReadObjects>(
         &self,

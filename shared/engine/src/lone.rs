@@ -9,7 +9,7 @@ use crate::gathered::{GatheredLeaf, Gathering};
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
-use crate::leaf::{LeafChunk, Spans, lie_within};
+use crate::leaf::{LeafChunk, Spans, lie_within, rows_within};
 use crate::moved::{MovedLeaf, moved};
 use crate::part::{Part, Progress, Settings, Step, Tally};
 use crate::row_group::RowGroup;
@@ -145,7 +145,7 @@ impl<'a> LoneRows<'a> {
         }
         for mut chunk in input.chunks(group, &[leaf]).await? {
             while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-                let spans = Spans::of(&page, first_row, chunk.form());
+                let spans = Spans::of(&page, first_row, chunk.form(), |here| rows_within(rows, here).len());
                 let lacks = |run: std::ops::Range<usize>| spans.value(run.end) - spans.value(run.start) < run.len();
                 if spans.runs(rows).any(lacks) {
                     return Err(ProfileIds::missing(input));
@@ -242,7 +242,9 @@ impl<'a> LoneRows<'a> {
         let (kept, leaves): (Vec<_>, Vec<_>) = self.moved().partition(|(_, _, leaf)| group.has(leaf.leaf));
         for at in kept {
             if let Some(chunk) = group.take(at.2.leaf) {
-                self.move_leaf(input, (at, chunk), chosen, None, batches).await?;
+                let mut beside = if chunk.is_whole() { group.beside.begin(input, at.2.leaf)? } else { None };
+                self.move_leaf(input, (at, chunk), chosen, beside.as_mut(), batches).await?;
+                beside.map_or(Ok(()), |beside| group.beside.end(beside))?;
                 tally.report(0)?;
             }
         }
@@ -303,7 +305,11 @@ impl<'a> LoneRows<'a> {
         while let Some((first_row, page)) =
             chunk.next(|page| is_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?
         {
-            let spans = Spans::of(&page, first_row, chunk.form());
+            let asked_for = |here: Range<usize>| {
+                let beside = beside.as_ref().map_or(0, |beside| beside.rows_within(here.clone()));
+                beside + rows_within(rows, here).len()
+            };
+            let spans = Spans::of(&page, first_row, chunk.form(), asked_for);
             let entries = chunk.dictionary.as_ref();
             if let Some(beside) = &mut beside {
                 beside.push(&page, &spans, entries).map_err(|e| input.encoding(e))?;

@@ -29,6 +29,7 @@ use crate::part::{Part, Progress, Step, Tally};
 use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use index::Index;
+use kept::Kept;
 use round::Round;
 use share::Share;
 use verdict::Verdict;
@@ -86,8 +87,9 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
-        let index = Index::read(self, tally).await?;
-        let (verdict, mut kept) = Verdict::read(self, &index, tally).await?;
+        let mut kept = Kept::default();
+        let index = Index::read(self, &mut kept, tally).await?;
+        let verdict = Verdict::read(self, &index, &mut kept, tally).await?;
         // Nothing was written so far; from here on nothing outgrows the memory.
         tally.counts.empty_profiles += verdict.empty_left_out;
         let rounds = round::plan(self.part, self.inputs, &index, &verdict)?;

@@ -49,9 +49,24 @@ impl<'i, O: ReadObjects> RowGroup<'i, O> {
         Ok(chunks)
     }
 
-    /// Keeps what was read of a leaf, if that is worth it: the pages of all rows that will be asked for again.
+    /// Keeps what was read of a leaf, if that is worth it: at least the pages of all rows that will be moved.
     pub(crate) fn keep(&mut self, leaf: usize, chunk: LeafChunk) {
         self.kept.extend(chunk.rewound().map(|chunk| (leaf, chunk)));
+    }
+
+    /// Gives a leaf up, unless the pages of all rows were kept.
+    pub(crate) fn keep_if_whole(&mut self, leaf: usize) {
+        self.kept.retain(|kept, chunk| *kept != leaf || chunk.is_whole());
+    }
+
+    /// Takes the rows beside off the pages that were kept.
+    pub(crate) fn gather(&mut self) -> Result<(), EngineError> {
+        for leaf in self.beside.missing() {
+            if let Some(chunk) = self.kept.remove(&leaf).filter(LeafChunk::is_whole) {
+                self.beside.read(self.input, leaf, chunk)?;
+            }
+        }
+        Ok(())
     }
 
     /// What was kept of a leaf.

@@ -4,6 +4,7 @@ use super::dictionary::Entries;
 use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
+use super::spans::rows_within;
 use super::unpack::Unpacker;
 use super::{Damaged, LeafForm, Spans, ValueForm};
 use bytes::{Buf, Bytes};
@@ -189,6 +190,13 @@ impl LeafChunk {
         Some(Self { source: Source::Kept(kept.into_iter()), kept: None, ..self })
     }
 
+    /// Whether the pages of all rows were kept.
+    pub(crate) fn is_whole(&self) -> bool {
+        let Source::Kept(pages) = &self.source else { return false };
+        let end = |end, page: &KeptPage| (page.first_row == end).then_some(page.end_row);
+        pages.as_slice().iter().try_fold(0, end) == Some(self.rows)
+    }
+
     /// Bytes that the pages of a chunk that was kept take in memory.
     pub(crate) fn kept_bytes(&self) -> usize {
         match &self.source {
@@ -232,7 +240,7 @@ impl LeafChunk {
         mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
         while let Some((first_row, page)) = self.next(|page| lie_within(rows, page))? {
-            let spans = Spans::of(&page, first_row, self.form);
+            let spans = Spans::of(&page, first_row, self.form, |here| rows_within(rows, here).len());
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
             for (at, row) in (first..).zip(spans.runs(rows).flatten()) {

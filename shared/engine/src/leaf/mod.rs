@@ -21,7 +21,7 @@ pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodedChunk, LeafEncoder};
 pub(crate) use pages::{LeafPage, PageView, Values};
 pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_of};
-pub(crate) use spans::Spans;
+pub(crate) use spans::{Spans, rows_within};
 
 use parquet::errors::ParquetError;
 

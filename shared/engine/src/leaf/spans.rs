@@ -3,6 +3,7 @@
 use super::hybrid::count_of;
 use super::{LeafForm, LeafPage};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where the rows of a page start among its levels and values.
 #[derive(Debug)]
@@ -11,83 +12,188 @@ pub(crate) struct Spans {
     pub(crate) first_row: usize,
     /// Number of rows, that rest among them.
     pub(crate) rows: usize,
-    /// Where each row's levels start, and an end; none where a row is a level.
-    levels: Vec<u32>,
-    /// Where each row's values start, and an end; none where a level is a value.
-    values: Vec<u32>,
+    starts: Starts,
 }
 
+/// How it is known where rows start.
+#[derive(Debug)]
+enum Starts {
+    /// Of each row, and an end: its levels, none where a row is a level, and its values, none where a level is a value.
+    Listed { levels: Vec<u32>, values: Vec<u32> },
+    /// Of some: the others are counted from there on.
+    Marked(Marks),
+}
+
+/// Of so many rows one is asked for at most, where they are counted and not listed. Tests have small pages, and count often.
+const SPARSE: usize = if cfg!(test) { 1 } else { 16 };
+
 impl Spans {
-    /// The rows of a page whose first new row has that number.
-    pub(crate) fn of(page: &LeafPage, first_row: usize, form: LeafForm) -> Self {
+    /// The rows of a page whose first new row has that number. `asked` tells how many rows of a range will be asked for.
+    pub(crate) fn of(
+        page: &Arc<LeafPage>,
+        first_row: usize,
+        form: LeafForm,
+        asked: impl FnOnce(Range<usize>) -> usize,
+    ) -> Self {
         let continues = page.reps.first().is_some_and(|rep| *rep != 0);
         let rows = match page.reps.is_empty() {
             true => page.levels,
             false => count_of(&page.reps, 0) + usize::from(continues),
         };
-        let (mut levels, mut values) = (Vec::new(), Vec::new());
-        // What is written where a row does not start is written over.
-        match (page.reps.is_empty(), page.defs.is_empty()) {
-            (true, true) => {}
-            (true, false) => {
-                values.reserve(rows + 1);
-                let mut before = 0;
-                values.extend(page.defs.iter().map(|def| {
-                    let start = before;
-                    before += u32::from(*def == form.max_def);
-                    start
-                }));
-            }
-            (false, true) => {
-                levels.resize(rows + 1, 0);
-                let mut row = usize::from(continues);
-                for (at, rep) in (0u32..).zip(&page.reps) {
-                    levels[row] = at;
-                    row += usize::from(*rep == 0);
-                }
-            }
-            (false, false) => {
-                levels.resize(rows + 1, 0);
-                values.resize(rows + 1, 0);
-                let (mut row, mut before) = (usize::from(continues), 0);
-                for (at, (rep, def)) in (0u32..).zip(page.reps.iter().zip(&page.defs)) {
-                    (levels[row], values[row]) = (at, before);
-                    row += usize::from(*rep == 0);
-                    before += u32::from(*def == form.max_def);
-                }
-            }
-        }
-        if let Some(end) = levels.last_mut() {
-            *end = page.levels as u32;
-        }
-        match values.last_mut() {
-            Some(end) if !page.reps.is_empty() => *end = page.count as u32,
-            Some(_) => values.push(page.count as u32),
-            None => {}
-        }
-        Self { first_row: first_row - usize::from(continues), rows, levels, values }
+        let first_row = first_row - usize::from(continues);
+        let starts = match asked(first_row..first_row + rows) < rows / SPARSE {
+            true => Starts::Marked(Marks::of(page, form, continues)),
+            false => listed(page, form, continues, rows),
+        };
+        Self { first_row, rows, starts }
     }
 
     /// Where the levels of the row at that position of the page start; the end of all behind the last one.
     pub(crate) fn level(&self, row: usize) -> usize {
-        if self.levels.is_empty() { row } else { self.levels[row] as usize }
+        match &self.starts {
+            Starts::Listed { levels, .. } if levels.is_empty() => row,
+            Starts::Listed { levels, .. } => levels[row] as usize,
+            Starts::Marked(marks) => marks.level(row),
+        }
     }
 
     /// Where its values start.
     pub(crate) fn value(&self, row: usize) -> usize {
-        if self.values.is_empty() { self.level(row) } else { self.values[row] as usize }
+        match &self.starts {
+            Starts::Listed { values, .. } if values.is_empty() => self.level(row),
+            Starts::Listed { values, .. } => values[row] as usize,
+            Starts::Marked(marks) => marks.value(marks.level(row)),
+        }
+    }
+
+    /// Where the levels and the values of a row start.
+    fn start(&self, row: usize) -> (usize, usize) {
+        match &self.starts {
+            Starts::Listed { .. } => (self.level(row), self.value(row)),
+            Starts::Marked(marks) => {
+                let level = marks.level(row);
+                (level, marks.value(level))
+            }
+        }
     }
 
     /// The rows of a sorted list that lie here, as runs of positions in the page.
     pub(crate) fn runs<'r>(&self, rows: &'r [u32]) -> impl Iterator<Item = Range<usize>> + use<'r> {
-        let (first, end) = (self.first_row, self.first_row + self.rows);
-        let from = rows.partition_point(|row| (*row as usize) < first);
-        let to = from + rows[from..].partition_point(|row| (*row as usize) < end);
-        let here = &rows[from..to];
-        here.chunk_by(|a, b| a + 1 == *b).map(move |run| {
+        let first = self.first_row;
+        rows_within(rows, first..first + self.rows).chunk_by(|a, b| a + 1 == *b).map(move |run| {
             let start = run[0] as usize - first;
             start..start + run.len()
         })
+    }
+}
+
+/// Those rows of a sorted list that lie within a range.
+pub(crate) fn rows_within(rows: &[u32], range: Range<usize>) -> &[u32] {
+    let from = rows.partition_point(|row| (*row as usize) < range.start);
+    let to = from + rows[from..].partition_point(|row| (*row as usize) < range.end);
+    &rows[from..to]
+}
+
+/// Where each row starts.
+fn listed(page: &LeafPage, form: LeafForm, continues: bool, rows: usize) -> Starts {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    // What is written where a row does not start is written over.
+    match (page.reps.is_empty(), page.defs.is_empty()) {
+        (true, true) => {}
+        (true, false) => {
+            values.reserve(rows + 1);
+            let mut before = 0;
+            values.extend(page.defs.iter().map(|def| {
+                let start = before;
+                before += u32::from(*def == form.max_def);
+                start
+            }));
+        }
+        (false, true) => {
+            levels.resize(rows + 1, 0);
+            let mut row = usize::from(continues);
+            for (at, rep) in (0u32..).zip(&page.reps) {
+                levels[row] = at;
+                row += usize::from(*rep == 0);
+            }
+        }
+        (false, false) => {
+            levels.resize(rows + 1, 0);
+            values.resize(rows + 1, 0);
+            let (mut row, mut before) = (usize::from(continues), 0);
+            for (at, (rep, def)) in (0u32..).zip(page.reps.iter().zip(&page.defs)) {
+                (levels[row], values[row]) = (at, before);
+                row += usize::from(*rep == 0);
+                before += u32::from(*def == form.max_def);
+            }
+        }
+    }
+    if let Some(end) = levels.last_mut() {
+        *end = page.levels as u32;
+    }
+    match values.last_mut() {
+        Some(end) if !page.reps.is_empty() => *end = page.count as u32,
+        Some(_) => values.push(page.count as u32),
+        None => {}
+    }
+    Starts::Listed { levels, values }
+}
+
+/// A page, and how many rows and values start before every so many of its levels.
+#[derive(Debug)]
+struct Marks {
+    page: Arc<LeafPage>,
+    max_def: u8,
+    /// The page starts with the rest of a row.
+    continues: bool,
+    /// New rows before each stretch; none where a row is a level.
+    rows: Vec<u32>,
+    /// Values before each stretch; none where a level is a value.
+    values: Vec<u32>,
+}
+
+/// Levels from one mark to the next.
+const STRETCH: usize = 32;
+
+impl Marks {
+    fn of(page: &Arc<LeafPage>, form: LeafForm, continues: bool) -> Self {
+        let before = |levels: &[u8], level: u8| {
+            let of_stretch = levels.chunks(STRETCH).map(|stretch| count_of(stretch, level) as u32);
+            let mut next = 0;
+            let before = |count| {
+                next += count;
+                next - count
+            };
+            of_stretch.map(before).collect()
+        };
+        let (rows, values) = (before(&page.reps, 0), before(&page.defs, form.max_def));
+        Self { page: page.clone(), max_def: form.max_def, continues, rows, values }
+    }
+
+    fn level(&self, row: usize) -> usize {
+        if self.rows.is_empty() {
+            return row;
+        }
+        let Some(new) = row.checked_sub(self.continues.into()) else { return 0 };
+        let stretch = self.rows.partition_point(|before| *before as usize <= new) - 1;
+        let (start, mut left) = (stretch * STRETCH, new - self.rows[stretch] as usize);
+        let starts = |rep: &u8| {
+            let is_it = *rep == 0 && left == 0;
+            left -= usize::from(*rep == 0 && left > 0);
+            is_it
+        };
+        self.page.reps[start..].iter().take(STRETCH).position(starts).map_or(self.page.levels, |at| start + at)
+    }
+
+    fn value(&self, level: usize) -> usize {
+        match self.values.get(level / STRETCH) {
+            Some(before) => {
+                let start = level / STRETCH * STRETCH;
+                *before as usize + count_of(&self.page.defs[start..level], self.max_def)
+            }
+            None if self.values.is_empty() => level,
+            None => self.page.count,
+        }
     }
 }
 
@@ -101,8 +207,54 @@ pub(super) struct Run {
 impl Run {
     /// The run of these rows.
     pub(super) fn of(spans: &Spans, rows: Range<usize>) -> Self {
-        let levels = spans.level(rows.start)..spans.level(rows.end);
-        let values = spans.value(rows.start)..spans.value(rows.end);
-        Self { rows, levels, values }
+        let ((level, value), (levels_end, values_end)) = (spans.start(rows.start), spans.start(rows.end));
+        Self { rows, levels: level..levels_end, values: value..values_end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::leaf::Values;
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::SchemaDescriptor;
+    use proptest::prelude::*;
+
+    /// Levels of a page of an optional list of optional numbers: the greatest are 1 and 3.
+    fn levels() -> impl Strategy<Value = Vec<(u8, u8)>> {
+        proptest::collection::vec((0u8..=1, 0u8..=3), 0..300)
+    }
+
+    fn form() -> LeafForm {
+        let list = "message m { optional group a (LIST) { repeated group list { optional int64 element; } } }";
+        let schema = SchemaDescriptor::new(Arc::new(parse_message_type(list).unwrap()));
+        LeafForm::of(&schema.column(0)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_that_are_counted_start_where_those_do_that_are_listed(
+            levels in levels(),
+            is_flat: bool,
+            is_full: bool,
+            first_row in 1usize..9,
+        ) {
+            let reps = if is_flat { vec![] } else { levels.iter().map(|(rep, _)| *rep).collect() };
+            let defs: Vec<u8> = if is_full { vec![] } else { levels.iter().map(|(_, def)| *def).collect() };
+            let count = if is_full { levels.len() } else { count_of(&defs, 3) };
+            let values = Values::Ids(Vec::new());
+            let page = Arc::new(LeafPage { levels: levels.len(), reps, defs, count, values });
+            let listed = Spans::of(&page, first_row, form(), |_| usize::MAX);
+            let counted = Spans::of(&page, first_row, form(), |_| 0);
+            prop_assert_eq!(matches!(counted.starts, Starts::Marked(_)), listed.rows > 0);
+            prop_assert_eq!((listed.first_row, listed.rows), (counted.first_row, counted.rows));
+            for row in 0..=listed.rows {
+                let start = (listed.level(row), listed.value(row));
+                prop_assert_eq!((counted.level(row), counted.value(row)), start);
+                prop_assert_eq!(counted.start(row), start);
+            }
+        }
     }
 }

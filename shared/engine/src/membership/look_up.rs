@@ -1,6 +1,7 @@
 //! Values of a leaf column at places that are known from another one.
 
 use crate::leaf::{Damaged, LeafChunk, LeafPage, PageView, Spans};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Looks values up, in order.
@@ -31,7 +32,7 @@ impl LookUp {
     /// was looked up earlier.
     pub(super) fn tell(
         &mut self,
-        places: impl Iterator<Item = (u32, u32)>,
+        places: impl Iterator<Item = (u32, u32)> + Clone,
         mut tell: impl FnMut(usize, u8, Option<&[u8]>),
     ) -> Result<(), Damaged> {
         let mut left = places.enumerate().peekable();
@@ -41,7 +42,10 @@ impl LookUp {
                 None => {
                     let form = self.chunk.form();
                     let (first_row, page) = self.chunk.next(|rows| (row as usize) < rows.end)?.ok_or(Damaged)?;
-                    (Spans::of(&page, first_row, form), page)
+                    let asked = |here: Range<usize>| {
+                        left.clone().take_while(|(_, (row, _))| (*row as usize) < here.end).count()
+                    };
+                    (Spans::of(&page, first_row, form, asked), page)
                 }
             };
             let view = PageView::new(&page, self.chunk.dictionary.as_ref(), self.chunk.form());

@@ -1,23 +1,28 @@
 //! The first pass, to begin with: which rows belong to which profile, and when they were ingested.
 
 use super::hash::iceberg_hash;
+use super::kept::Kept;
 use super::numbers::Numbers;
 use super::rank::NO_TIME;
 use super::standing::Standing;
 use super::{Halt, NUMBERED, Work, bytes_of, grow};
+use crate::deletes::Deleted;
 use crate::error::EngineError;
 use crate::gathered::Gathering;
 use crate::hashes::Hashes;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
+use crate::leaf::PageView;
 use crate::membership::micros;
 use crate::part::{Progress, Step, Tally};
 use crate::project::strings;
+use crate::row_group::RowGroup;
 use crate::tree::{FileColumn, find};
 use arrow_array::{Array, StructArray, TimestampMicrosecondArray};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::IdentityGraph;
 use futures::StreamExt;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Stands for a row that is not meant.
@@ -89,14 +94,15 @@ impl Rows {
 }
 
 impl Index {
-    /// Reads the deciding columns of all files.
+    /// Reads the deciding columns of all files; keeps what it reads of ids where memberships are asked for.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
         work: &Work<'_, O>,
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<Self, Halt> {
         let mut reading = Reading { rows: Rows::default(), ids: Numbers::with_room(room(work)), hashes: Hashes::new() };
         for (file, input) in work.inputs.iter().enumerate() {
-            reading.file(work, file, input, tally).await?;
+            reading.file(work, file, input, kept, tally).await?;
             work.report(tally, NUMBERED * (file as u64 + 1) / work.inputs.len() as u64)?;
         }
         let Reading { mut rows, ids: numbers, hashes } = reading;
@@ -192,6 +198,7 @@ impl Reading {
         work: &Work<'_, O>,
         at: usize,
         input: &InputFile<O>,
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let file = &work.part.task.part.files[at];
@@ -199,60 +206,114 @@ impl Reading {
         let deleted = work.part.deletes.of(file, input);
         let profile = ProfileIds::bind(source, input);
         let ingest_time = time_column(work, at, input).filter(|_| all_are_timed(work, at));
-        let mut leaves = deleted.leaves.clone();
-        leaves.extend(profile.leaf());
-        ingest_time.iter().for_each(|column| column.witness(&mut leaves));
+        let mut others = deleted.leaves.clone();
+        ingest_time.iter().for_each(|column| column.witness(&mut others));
+        // What is asked of all rows, as memberships are, is read again; of what is copied nothing is.
+        let again: BTreeSet<usize> = profile.leaf().into_iter().filter(|_| work.part.wanted.is_some()).collect();
         for &group in &input.groups {
-            let first_row = input.first_row(group);
-            let mut read = 0;
-            let mut stream = input.stream(group, &leaves, None, work.part.task.settings.row_batch)?;
-            while let Some(batch) = stream.next().await {
-                let batch = StructArray::from(batch?);
-                let mut alive = vec![true; batch.len()];
-                deleted.bury(first_row + read, &batch, &mut alive).map_err(|_| input.unfit())?;
-                self.number(work, input, &profile, ingest_time, (first_row + read, &batch, &alive))?;
-                read += batch.len() as u64;
-                work.admit(self.rows.bytes() + self.ids.bytes(), self.ids.len())?;
-                tally.report(0)?;
+            self.check_size(input, group)?;
+            match profile.leaf_of_texts().filter(|_| others.is_empty()) {
+                Some(leaf) => {
+                    let mut of_group = RowGroup::new(input, group, &again);
+                    self.pages(work, &mut of_group, leaf, &deleted, tally).await?;
+                    kept.put((at, group), of_group.into_kept());
+                }
+                None => {
+                    let leaves: Vec<usize> = profile.leaf().into_iter().chain(others.iter().copied()).collect();
+                    self.rows(work, (input, group), &leaves, (&profile, ingest_time, &deleted), tally).await?;
+                }
             }
-            if read != input.rows(group) {
-                return Err(input.lacks_rows().into());
-            }
+            kept.fit(work.part.task.settings.index_bytes.saturating_sub(self.rows.bytes() + self.ids.bytes()));
         }
         self.rows.ends.push(self.rows.profile.len());
         Ok(())
     }
 
-    /// Numbers the profiles of those rows that are meant.
-    fn number<O: ReadObjects>(
+    /// Fails if positions and numbers of a row group's rows would be too great.
+    fn check_size<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> Result<(), EngineError> {
+        let (rows, most) = (input.rows(group), u64::from(NO_ROW));
+        let known = self.rows.profile.len() as u64;
+        match input.first_row(group).checked_add(rows).is_none_or(|end| end > most) || known + rows > most {
+            true => Err(input.error("it has more rows than a part can hold")),
+            false => Ok(()),
+        }
+    }
+
+    /// Numbers the profiles of a row group of which nothing but the ids is asked.
+    async fn pages<O: ReadObjects + WriteObjects>(
         &mut self,
         work: &Work<'_, O>,
-        input: &InputFile<O>,
-        profile: &ProfileIds<'_>,
-        ingest_time: Option<&FileColumn>,
-        (first_row, batch, alive): (u64, &StructArray, &[bool]),
-    ) -> Result<(), EngineError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        if first_row + batch.len() as u64 > NO_ROW.into() || self.rows.profile.len() + batch.len() > NO_ROW as usize {
-            return Err(input.error("it has more rows than a part can hold"));
-        }
-        // Of rows that are deleted nothing is asked.
-        let ids = strings(&profile.ids(input, batch, |row| alive[row])?).map_err(|_| input.unfit())?;
-        let times = times(input, ingest_time, batch)?;
-        let (slice, share) = (work.part.task.part.slice, work.share);
-        for row in (0..batch.len()).filter(|row| alive[*row]) {
-            let id = ids.value(row);
-            if slice.is_some_and(|slice| !slice.holds(iceberg_hash(id))) || !share.holds(id) {
-                continue;
+        group: &mut RowGroup<'_, O>,
+        leaf: usize,
+        deleted: &Deleted<'_>,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), Halt> {
+        let (input, first_row) = (group.input, group.input.first_row(group.number));
+        let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
+        while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+            let first_row = first_row + first as u64;
+            let mut alive = vec![true; page.levels];
+            let nothing = StructArray::new_empty_fields(page.levels, None);
+            deleted.bury(first_row, &nothing, &mut alive).map_err(|_| input.unfit())?;
+            let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
+            let mut value = 0;
+            for (row, alive) in alive.into_iter().enumerate() {
+                let is_there = view.def(row) == chunk.form().max_def;
+                if alive && !is_there {
+                    return Err(ProfileIds::missing(input).into());
+                }
+                if alive {
+                    let id = view.get(value).map_err(|_| input.damage())?;
+                    self.number(work, first_row + row as u64, id, NO_TIME);
+                }
+                value += usize::from(is_there);
             }
-            self.rows.grow();
-            self.rows.position.push((first_row + row as u64) as u32);
-            self.rows.profile.push(self.ids.of(self.hashes.of(id)));
-            self.rows.ingest_time.push(time(times.as_ref(), row));
+            work.admit(self.rows.bytes() + self.ids.bytes(), self.ids.len())?;
+            tally.report(0)?;
         }
+        group.keep(leaf, chunk);
         Ok(())
+    }
+
+    /// Numbers the profiles of a row group by these leaves.
+    async fn rows<O: ReadObjects + WriteObjects>(
+        &mut self,
+        work: &Work<'_, O>,
+        (input, group): (&InputFile<O>, usize),
+        leaves: &[usize],
+        (profile, ingest_time, deleted): (&ProfileIds<'_>, Option<&FileColumn>, &Deleted<'_>),
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<(), Halt> {
+        let mut read = 0;
+        let mut stream = input.stream(group, leaves, None, work.part.task.settings.row_batch)?;
+        while let Some(batch) = stream.next().await {
+            let batch = StructArray::from(batch?);
+            let first_row = input.first_row(group) + read;
+            let mut alive = vec![true; batch.len()];
+            deleted.bury(first_row, &batch, &mut alive).map_err(|_| input.unfit())?;
+            // Of rows that are deleted nothing is asked.
+            let ids = strings(&profile.ids(input, &batch, |row| alive[row])?).map_err(|_| input.unfit())?;
+            let times = times(input, ingest_time, &batch)?;
+            for row in (0..batch.len()).filter(|row| alive[*row]) {
+                let id = ids.value(row).as_bytes();
+                self.number(work, first_row + row as u64, id, time(times.as_ref(), row));
+            }
+            read += batch.len() as u64;
+            work.admit(self.rows.bytes() + self.ids.bytes(), self.ids.len())?;
+            tally.report(0)?;
+        }
+        if read == input.rows(group) { Ok(()) } else { Err(input.lacks_rows().into()) }
+    }
+
+    /// Numbers the profile of a row, if that is meant.
+    fn number<O: ReadObjects + WriteObjects>(&mut self, work: &Work<'_, O>, position: u64, id: &[u8], time: i64) {
+        let slice = work.part.task.part.slice;
+        if slice.is_none_or(|slice| slice.holds(iceberg_hash(id))) && work.share.holds(id) {
+            self.rows.grow();
+            self.rows.position.push(position as u32);
+            self.rows.profile.push(self.ids.of(self.hashes.of(id)));
+            self.rows.ingest_time.push(time);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::row_group::KeptLeaves;
 use std::collections::HashMap;
 
-/// The memberships of row groups, as far as there is room for them.
+/// Leaves of row groups, as far as there is room for them.
 #[derive(Default)]
 pub(super) struct Kept {
     /// By file and number of the row group.
@@ -15,7 +15,7 @@ impl Kept {
     /// Keeps leaves of a row group.
     pub(super) fn put(&mut self, at: (usize, usize), leaves: KeptLeaves) {
         self.bytes += leaves.values().map(|leaf| leaf.kept_bytes() as u64).sum::<u64>();
-        self.groups.insert(at, leaves);
+        self.groups.entry(at).or_default().extend(leaves);
     }
 
     /// Gives everything up if it takes more than so many bytes: it can be read again.

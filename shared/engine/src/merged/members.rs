@@ -12,7 +12,7 @@ use crate::row_group::RowGroup;
 use domain::instant::Micros;
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// What is known of memberships.
 pub(super) struct Members<'a> {
@@ -27,8 +27,6 @@ pub(super) struct Members<'a> {
     /// Memberships of profiles of several rows.
     facts: Vec<Fact>,
     slots: Slots,
-    /// Memberships that are exported as they stand.
-    pub(super) kept: Kept,
 }
 
 /// A stored membership in a wanted segment.
@@ -44,9 +42,6 @@ struct Fact {
     present: bool,
 }
 
-/// One row of so many is many.
-const MANY: usize = 8;
-
 impl<'a> Members<'a> {
     /// Reads the memberships of those profiles that are asked for.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
@@ -54,21 +49,19 @@ impl<'a> Members<'a> {
         wanted: &'a Wanted,
         index: &'a Index,
         (fragments, asked_for): (&'a [u32], impl Fn(u32) -> bool + Send + Sync),
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<Self, Halt> {
         let matches = work.part.task.plan.segment_per_batch.then(Vec::new);
         let (members, facts, slots) = (vec![false; index.profiles], Vec::new(), Slots::default());
-        let mut found = Self { wanted, index, fragments, members, matches, facts, slots, kept: Kept::default() };
-        let (room, nothing) = (work.part.task.settings.index_bytes, BTreeSet::new());
+        let mut found = Self { wanted, index, fragments, members, matches, facts, slots };
+        let room = work.part.task.settings.index_bytes;
         for (at, input) in work.inputs.iter().enumerate() {
             let source = work.part.task.part.files[at].source;
             let Some(column) = &work.part.sources[source].memberships else { continue };
             let Some(bound) = column.bind(wanted, input, true)? else { continue };
             let mut again = LoneRows::bind(work.part, source, input)?.leaves();
-            if let Some(leaf) = bound.time_leaf().filter(|_| !wanted.is_windowed()) {
-                // Not every member's time is read.
-                again.remove(&leaf);
-            }
+            again.extend(work.part.layout.fragments.bind(source, input)?.leaves);
             for &group in &input.groups {
                 let of_group = index.rows.of_group(at, input, group);
                 let is_meant = |row: &u32| asked_for(index.rows.profile[*row as usize]);
@@ -79,9 +72,7 @@ impl<'a> Members<'a> {
                 let rows = found.spread(&meant, input.first_row(group), input.rows(group));
                 let row = |m: &Found| rows.get(m.row as usize).copied().filter(|row| *row != NO_ROW);
                 let shares = |row: u32| fragments[index.rows.profile[row as usize] as usize] > 1;
-                // Rows that are merged are read off the same pages as those beside them: of many, nothing is saved by keeping.
-                let many_share = meant.iter().filter(|row| shares(**row)).count() * MANY >= meant.len();
-                let mut of_group = RowGroup::new(input, group, if many_share { &nothing } else { &again });
+                let mut of_group = RowGroup::new(input, group, &again);
                 let mut finder = bound.finder(&mut of_group).await?;
                 // The time of a profile's one membership matters where a window is asked for.
                 let is_timed = |row: u32| wanted.is_windowed() || shares(row);
@@ -92,13 +83,17 @@ impl<'a> Members<'a> {
                         }
                     }
                     let bytes = index.rows.bytes() + found.bytes();
-                    found.kept.fit(room.saturating_sub(bytes));
+                    kept.fit(room.saturating_sub(bytes));
                     work.admit(bytes, index.ids)?;
                     tally.report(0)?;
                 }
                 finder.finish(&mut of_group)?;
-                found.kept.put((at, group), of_group.into_kept());
-                found.kept.fit(room.saturating_sub(index.rows.bytes() + found.bytes()));
+                if let Some(leaf) = bound.time_leaf().filter(|_| !wanted.is_windowed()) {
+                    // Not every member's time was asked for.
+                    of_group.keep_if_whole(leaf);
+                }
+                kept.put((at, group), of_group.into_kept());
+                kept.fit(room.saturating_sub(index.rows.bytes() + found.bytes()));
             }
             let done = (JUDGED - NUMBERED) * (at as u64 + 1) / work.inputs.len() as u64;
             work.report(tally, NUMBERED + done)?;

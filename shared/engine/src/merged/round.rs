@@ -195,14 +195,14 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         for &group in &input.groups {
             let rows = self.rows_of(file, group, is_wanted).into_iter();
             let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
-            let mut of_group = RowGroup::new(input, group, &again);
+            let mut of_group = RowGroup::new(input, group, &again).with(kept.take((file, group)));
             of_group.beside = Gathering::new(&form.leaves, self.index.rows.numbers(input, group, &rows));
             if !lone.is_empty() {
-                of_group = of_group.with(kept.take((file, group)));
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
                 let lone = self.index.rows.numbers(input, group, &lone);
                 lone_rows.write(&mut of_group, lone, targets, batches, tally).await?;
             }
+            of_group.gather()?;
             let Some(mut stream) = self.stream(input, group, of_group.beside).await? else { continue };
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {

@@ -39,7 +39,7 @@ impl Share {
     }
 
     /// Whether a profile belongs to it.
-    pub(super) fn holds(self, id: &str) -> bool {
+    pub(super) fn holds(self, id: &[u8]) -> bool {
         self.is_whole() || halving_hash(id) >> (u32::BITS - self.halvings) == self.bits
     }
 
@@ -66,7 +66,7 @@ mod tests {
             let shares = shares(halvings);
             let mut counts = vec![0; shares.len()];
             for id in (0..6_400).map(|n| format!("p{n}")) {
-                let holding: Vec<_> = (0..shares.len()).filter(|at| shares[*at].holds(&id)).collect();
+                let holding: Vec<_> = (0..shares.len()).filter(|at| shares[*at].holds(id.as_bytes())).collect();
                 assert_eq!(holding.len(), 1);
                 counts[holding[0]] += 1;
             }
@@ -79,9 +79,10 @@ mod tests {
     fn a_slice_of_a_bucket_is_halved_like_anything_else() {
         // One slice of 1,024, by either end of Iceberg's hash.
         for shift in [0, 21] {
-            let of_slice = (0..400_000).map(|n| format!("p{n}")).filter(|id| iceberg_hash(id) >> shift & 1_023 == 7);
+            let of_slice =
+                (0..400_000).map(|n| format!("p{n}")).filter(|id| iceberg_hash(id.as_bytes()) >> shift & 1_023 == 7);
             let ids: Vec<_> = of_slice.collect();
-            let half = ids.iter().filter(|id| Share::WHOLE.halves()[0].holds(id)).count();
+            let half = ids.iter().filter(|id| Share::WHOLE.halves()[0].holds(id.as_bytes())).count();
             assert!((ids.len() * 2 / 5..=ids.len() * 3 / 5).contains(&half), "{half} of {}", ids.len());
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::index::Index;
+use super::kept::Kept;
 use super::merge::Candidates;
 use super::share::Share;
 use super::unite::unite_identities;
@@ -65,7 +66,7 @@ async fn index(job: &Job, store: &MemoryObjects, files: Vec<DataFile>, share: Sh
         inputs.push(InputFile::open(store, file, None).await.unwrap());
     }
     let work = Work { part: &part, inputs: &inputs, share };
-    Index::read(&work, &mut Tally::new(1, |_| Step::Continue)).await
+    Index::read(&work, &mut Kept::default(), &mut Tally::new(1, |_| Step::Continue)).await
 }
 
 #[tokio::test]

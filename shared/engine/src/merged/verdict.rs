@@ -24,22 +24,22 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges all profiles; also gives what was kept of the memberships.
+    /// Judges all profiles; keeps what it reads of memberships.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
         work: &Work<'_, O>,
         index: &Index,
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
-    ) -> Result<(Self, Kept), Halt> {
+    ) -> Result<Self, Halt> {
         let filter = &work.part.task.plan.filter;
         let Counted { fragments, events, updated } = Counted::new(work, index);
         let late = |profile: usize| filter.updated_after.is_none_or(|after| updated[profile] > after.0);
         if let Some(wanted) = work.part.wanted {
             let asked_for = |profile: u32| late(profile as usize);
-            let mut members = Members::read(work, wanted, index, (&fragments, asked_for), tally).await?;
+            let mut members = Members::read(work, wanted, index, (&fragments, asked_for), kept, tally).await?;
             members.settle(work);
             let targets = members.targets();
-            let Members { members: exported, kept, .. } = members;
-            return Ok((Self { exported, targets, fragments, events, empty_left_out: 0 }, kept));
+            return Ok(Self { exported: members.members, targets, fragments, events, empty_left_out: 0 });
         }
         let mut empty_left_out = 0;
         let exported = (0..index.profiles).map(|profile| {
@@ -51,7 +51,7 @@ impl Verdict {
         });
         let exported = exported.collect();
         let targets = Targets::none(work.part.task.plan.segment_per_batch);
-        Ok((Self { exported, targets, fragments, events, empty_left_out }, Kept::default()))
+        Ok(Self { exported, targets, fragments, events, empty_left_out })
     }
 
     /// Whether a profile's one row is all that is exported of it.

@@ -24,6 +24,7 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use testkit::MemoryObjects;
 
@@ -194,10 +195,12 @@ async fn a_value_may_be_missing_unless_every_dataset_requires_it() {
 }
 
 #[tokio::test]
-async fn memberships_that_were_judged_go_along_though_not_every_time_was_read() {
-    // Times are read of the one profile that has two rows. The file tells the rows of its pages, so that those without
-    // any of its are passed over.
-    let mut rows = members();
+async fn what_was_read_to_judge_goes_along_though_not_every_page_was() {
+    // The file tells the rows of its pages, so that some are passed over: times are read of the one profile that has several
+    // rows, and no status of its first row, which is no member's.
+    let other = |id| member(id, "ups", "s2", "realized", "2017-01-01T00:00:00Z");
+    let mut rows = vec![other("p19"), other("q")];
+    rows.extend(members());
     rows.push(member("p19", "ups", "s1", "realized", "2017-01-01T00:00:00Z"));
     let layout = Layout {
         group_rows: 100,
@@ -213,7 +216,12 @@ async fn memberships_that_were_judged_go_along_though_not_every_time_was_read() 
     let file = put(&store, "a", body).await;
     let job = Job { projection: Default::default(), unique_profiles: false, ..Job::segment("ups", "s1", &[]) };
     let exported = job.files(&store, vec![file]).await.0;
-    let time = |row: &Value| row["segmentMembership"]["ups"]["s1"]["lastQualificationTime"].clone();
-    assert_eq!(exported.len(), 20);
-    assert!(exported.iter().all(|row| !time(row).is_null() && time(row) == time(&exported[0])), "{exported:#?}");
+    let ids: BTreeSet<_> = exported.iter().map(|row| row["profileId"].to_string()).collect();
+    assert_eq!((exported.len(), ids.len()), (20, 20));
+    for row in &exported {
+        let memberships = &row["segmentMembership"]["ups"];
+        let first = &exported[0]["segmentMembership"]["ups"]["s1"];
+        assert!(!memberships["s1"]["lastQualificationTime"].is_null() && memberships["s1"] == *first, "{row:#}");
+        assert_eq!(memberships["s2"]["status"] == "realized", row["profileId"] == "p19", "{row:#}");
+    }
 }
