@@ -362,18 +362,21 @@ async fn the_values_of_all_delete_files_of_a_part_count_for_the_limit() {
 }
 
 #[tokio::test]
-async fn positions_may_stand_in_any_order() {
-    let rows = ["a", "b", "c", "d", "e", "f", "g"].map(|id| json!({ "profileId": id }));
-    let store = MemoryObjects::default();
-    let mut file = put(&store, "a", parquet_of(&rows)).await;
-    let columns: Vec<(_, arrow_array::ArrayRef)> = vec![
-        ("file_path", Arc::new(StringArray::from(vec![file.location.clone(); 2]))),
-        ("pos", Arc::new(Int64Array::from(vec![5, 0]))),
-    ];
-    let positions = parquet(&RecordBatch::try_from_iter(columns).unwrap(), 10);
-    let deletes = vec![delete(&store, DeleteKind::Position, positions, &mut file).await];
-    let job = Job { deletes, ..Job::fields("profileId") };
-    assert_eq!(ids(job.files(&store, vec![file]).await.0), ["b", "c", "d", "e", "g"]);
+async fn positions_may_stand_in_any_order_and_a_row_at_one_needs_no_profile_id() {
+    let mut rows = ["a", "b", "c", "d", "e", "f", "g"].map(|id| json!({ "profileId": id }));
+    rows[0] = json!({});
+    for unique_profiles in [true, false] {
+        let store = MemoryObjects::default();
+        let mut file = put(&store, "a", parquet_of(&rows)).await;
+        let columns: Vec<(_, arrow_array::ArrayRef)> = vec![
+            ("file_path", Arc::new(StringArray::from(vec![file.location.clone(); 2]))),
+            ("pos", Arc::new(Int64Array::from(vec![5, 0]))),
+        ];
+        let positions = parquet(&RecordBatch::try_from_iter(columns).unwrap(), 10);
+        let deletes = vec![delete(&store, DeleteKind::Position, positions, &mut file).await];
+        let job = Job { unique_profiles, deletes, ..Job::fields("profileId") };
+        assert_eq!(ids(job.files(&store, vec![file]).await.0), ["b", "c", "d", "e", "g"]);
+    }
 }
 
 #[tokio::test]
