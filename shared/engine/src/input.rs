@@ -159,15 +159,20 @@ impl<O: ReadObjects> InputFile<O> {
         row_batch: usize,
     ) -> Result<impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin + Send + use<'_, O>, EngineError> {
         let (rows, leaves) = (wanted.rows(), wanted.leaves());
-        let all = self.rows(group) as usize;
-        let is_handled = |leaf: &usize| LeafForm::of(&self.schema().column(*leaf)).is_some();
-        if rows.len() < all && leaves.iter().all(is_handled) {
+        if self.is_gathered(group, &wanted) {
             let at_a_time = self.rows_at_a_time(group, leaves, row_batch);
             return Ok(Either::Left(stream::iter(wanted.decode(self, group, at_a_time).await?)));
         }
+        let all = self.rows(group) as usize;
         let runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[0] as usize + run.len());
         let selection = (rows.len() < all).then(|| RowSelection::from_consecutive_ranges(runs, all));
         self.stream(group, leaves, selection, row_batch).map(Either::Right)
+    }
+
+    /// Whether rows of a row group are put together before they are decoded: some of them, of leaves that are handled.
+    pub(crate) fn is_gathered(&self, group: usize, wanted: &Gathering) -> bool {
+        let is_handled = |leaf: &usize| LeafForm::of(&self.schema().column(*leaf)).is_some();
+        (wanted.rows().len() as u64) < self.rows(group) && wanted.leaves().iter().all(is_handled)
     }
 
     /// How many of some leaf columns of a row group are fetched at a time.

@@ -307,7 +307,8 @@ impl<'a> LoneRows<'a> {
         {
             let asked_for = |here: Range<usize>| {
                 let beside = beside.as_ref().map_or(0, |beside| beside.rows_within(here.clone()));
-                beside + rows_within(rows, here).len()
+                let of_batch = |(_, rows): &(usize, Vec<u32>)| rows_within(rows, here.clone()).len();
+                beside + chosen.divided.iter().map(of_batch).sum::<usize>()
             };
             let spans = Spans::of(&page, first_row, chunk.form(), asked_for);
             let entries = chunk.dictionary.as_ref();

@@ -103,9 +103,10 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
     }
 
     /// Gives up if the first pass, which knows so many profiles, holds too many bytes. A single profile is held whatever
-    /// it takes, as is what no halving makes smaller.
-    fn admit(&self, bytes: u64, profiles: usize) -> Result<(), Halt> {
+    /// it takes, as is what no halving makes smaller. What is kept has the room that is left.
+    fn admit(&self, bytes: u64, profiles: usize, kept: &mut Kept) -> Result<(), Halt> {
         let fits = bytes <= self.part.task.settings.index_bytes;
+        kept.fit(self.part.task.settings.index_bytes.saturating_sub(bytes));
         if fits || profiles < 2 || self.share.is_least() { Ok(()) } else { Err(Halt::TooMuch) }
     }
 

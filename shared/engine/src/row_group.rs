@@ -19,12 +19,12 @@ pub(crate) struct RowGroup<'i, O> {
     /// The leaves that are worth keeping, as they are read again.
     again: &'i BTreeSet<usize>,
     kept: KeptLeaves,
-    /// Other rows, which are taken off the pages that are moved.
+    /// Other rows, which are taken off the same pages.
     pub(crate) beside: Gathering,
 }
 
 impl<'i, O: ReadObjects> RowGroup<'i, O> {
-    /// A row group of which these leaves will be moved.
+    /// A row group of which these leaves will be read again.
     pub(crate) fn new(input: &'i InputFile<O>, number: usize, again: &'i BTreeSet<usize>) -> Self {
         Self { input, number, again, kept: HashMap::new(), beside: Gathering::default() }
     }

@@ -80,6 +80,8 @@ pub(crate) struct LeafChunk {
     levels_left: usize,
     /// The pages that were read, if they are to be kept.
     kept: Option<Vec<KeptPage>>,
+    /// Bytes that kept pages take in memory.
+    page_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -89,7 +91,7 @@ struct KeptPage {
     page: Arc<LeafPage>,
 }
 
-/// Bytes of pages beyond which those of a chunk are not kept.
+/// Bytes of pages and dictionary beyond which those of a chunk are not kept.
 const KEPT_BYTES: usize = 32 << 20;
 
 enum Source {
@@ -130,6 +132,7 @@ impl LeafChunk {
             rows,
             levels_left,
             kept: None,
+            page_bytes: 0,
         })
     }
 
@@ -172,7 +175,8 @@ impl LeafChunk {
         let page = Arc::new(page);
         if let Some(kept) = &mut self.kept {
             kept.push(KeptPage { first_row, end_row: self.next_row, page: page.clone() });
-            if kept.iter().map(|kept| kept.page.memory()).sum::<usize>() > KEPT_BYTES {
+            self.page_bytes += page.memory();
+            if self.kept_bytes() > KEPT_BYTES {
                 self.kept = None;
             }
         }
@@ -186,7 +190,7 @@ impl LeafChunk {
 
     /// The chunk anew, of the pages that were kept; `None` where none were, or they were too large.
     pub(crate) fn rewound(self) -> Option<Self> {
-        let kept = self.kept?;
+        let kept = self.kept.filter(|kept| !kept.is_empty())?;
         Some(Self { source: Source::Kept(kept.into_iter()), kept: None, ..self })
     }
 
@@ -197,11 +201,11 @@ impl LeafChunk {
         pages.as_slice().iter().try_fold(0, end) == Some(self.rows)
     }
 
-    /// Bytes that the pages of a chunk that was kept take in memory.
+    /// Bytes that what is kept takes in memory: pages, and the dictionary that they need.
     pub(crate) fn kept_bytes(&self) -> usize {
-        match &self.source {
-            Source::Kept(pages) => pages.as_slice().iter().map(|kept| kept.page.memory()).sum(),
-            Source::Pages(..) | Source::Records(_) => 0,
+        match self.kept.is_some() || matches!(self.source, Source::Kept(_)) {
+            true => self.page_bytes + self.dictionary.as_ref().map_or(0, Entries::memory),
+            false => 0,
         }
     }
 

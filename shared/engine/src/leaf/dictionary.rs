@@ -43,6 +43,11 @@ impl Entries {
         self.spans.len()
     }
 
+    /// Bytes that they take in memory.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + self.spans.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// An entry; nothing for an id that there is not.
     pub(crate) fn get(&self, id: u32) -> &[u8] {
         self.spans.get(id as usize).map_or(&[], |(start, end)| &self.bytes[*start as usize..*end as usize])

@@ -176,13 +176,10 @@ impl Marks {
         }
         let Some(new) = row.checked_sub(self.continues.into()) else { return 0 };
         let stretch = self.rows.partition_point(|before| *before as usize <= new) - 1;
-        let (start, mut left) = (stretch * STRETCH, new - self.rows[stretch] as usize);
-        let starts = |rep: &u8| {
-            let is_it = *rep == 0 && left == 0;
-            left -= usize::from(*rep == 0 && left > 0);
-            is_it
-        };
-        self.page.reps[start..].iter().take(STRETCH).position(starts).map_or(self.page.levels, |at| start + at)
+        let start = stretch * STRETCH;
+        let here = self.page.reps[start..].iter().take(STRETCH).enumerate();
+        let mut starts = here.filter(|(_, rep)| **rep == 0).map(|(at, _)| start + at);
+        starts.nth(new - self.rows[stretch] as usize).unwrap_or(self.page.levels)
     }
 
     fn value(&self, level: usize) -> usize {

@@ -94,7 +94,8 @@ impl Rows {
 }
 
 impl Index {
-    /// Reads the deciding columns of all files; keeps what it reads of ids where memberships are asked for.
+    /// Reads the deciding columns of all files; keeps what it reads of ids where that is all it reads,
+    /// and some will be read again.
     pub(super) async fn read<O: ReadObjects + WriteObjects>(
         work: &Work<'_, O>,
         kept: &mut Kept,
@@ -109,7 +110,7 @@ impl Index {
         let ids = numbers.len();
         drop(numbers);
         let profiles = match work.part.task.plan.merge_policy.identity_graph {
-            IdentityGraph::None => Standing::new(&rows, ids, &hashes).tell_apart(work, &mut rows, tally).await?,
+            IdentityGraph::None => Standing::new(&rows, ids, &hashes).tell_apart(work, &mut rows, kept, tally).await?,
             IdentityGraph::Pdg => ids,
         };
         rows.read_times(work, profiles, tally).await?;
@@ -208,22 +209,22 @@ impl Reading {
         let ingest_time = time_column(work, at, input).filter(|_| all_are_timed(work, at));
         let mut others = deleted.leaves.clone();
         ingest_time.iter().for_each(|column| column.witness(&mut others));
-        // What is asked of all rows, as memberships are, is read again; of what is copied nothing is.
-        let again: BTreeSet<usize> = profile.leaf().into_iter().filter(|_| work.part.wanted.is_some()).collect();
+        // Without a filter by segments whole row groups are copied; of events no ids are exported.
+        let reads_again = work.part.wanted.is_some() && !source.holds_events();
+        let again: BTreeSet<usize> = profile.leaf().into_iter().filter(|_| reads_again).collect();
         for &group in &input.groups {
             self.check_size(input, group)?;
             match profile.leaf_of_texts().filter(|_| others.is_empty()) {
                 Some(leaf) => {
                     let mut of_group = RowGroup::new(input, group, &again);
-                    self.pages(work, &mut of_group, leaf, &deleted, tally).await?;
+                    self.pages(work, &mut of_group, leaf, &deleted, kept, tally).await?;
                     kept.put((at, group), of_group.into_kept());
                 }
                 None => {
                     let leaves: Vec<usize> = profile.leaf().into_iter().chain(others.iter().copied()).collect();
-                    self.rows(work, (input, group), &leaves, (&profile, ingest_time, &deleted), tally).await?;
+                    self.rows(work, (input, group), &leaves, (&profile, ingest_time, &deleted), kept, tally).await?;
                 }
             }
-            kept.fit(work.part.task.settings.index_bytes.saturating_sub(self.rows.bytes() + self.ids.bytes()));
         }
         self.rows.ends.push(self.rows.profile.len());
         Ok(())
@@ -239,13 +240,15 @@ impl Reading {
         }
     }
 
-    /// Numbers the profiles of a row group of which nothing but the ids is asked.
+    /// Numbers the profiles of a row group of which nothing but the ids is asked. That they are texts is seen to where they
+    /// are exported.
     async fn pages<O: ReadObjects + WriteObjects>(
         &mut self,
         work: &Work<'_, O>,
         group: &mut RowGroup<'_, O>,
         leaf: usize,
         deleted: &Deleted<'_>,
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let (input, first_row) = (group.input, group.input.first_row(group.number));
@@ -267,8 +270,11 @@ impl Reading {
                     self.number(work, first_row + row as u64, id, NO_TIME);
                 }
                 value += usize::from(is_there);
+                if (row + 1) % work.part.task.settings.row_batch == 0 {
+                    self.admit(work, chunk.kept_bytes(), kept)?;
+                }
             }
-            work.admit(self.rows.bytes() + self.ids.bytes(), self.ids.len())?;
+            self.admit(work, chunk.kept_bytes(), kept)?;
             tally.report(0)?;
         }
         group.keep(leaf, chunk);
@@ -282,6 +288,7 @@ impl Reading {
         (input, group): (&InputFile<O>, usize),
         leaves: &[usize],
         (profile, ingest_time, deleted): (&ProfileIds<'_>, Option<&FileColumn>, &Deleted<'_>),
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let mut read = 0;
@@ -299,10 +306,23 @@ impl Reading {
                 self.number(work, first_row + row as u64, id, time(times.as_ref(), row));
             }
             read += batch.len() as u64;
-            work.admit(self.rows.bytes() + self.ids.bytes(), self.ids.len())?;
+            self.admit(work, 0, kept)?;
             tally.report(0)?;
         }
         if read == input.rows(group) { Ok(()) } else { Err(input.lacks_rows().into()) }
+    }
+
+    /// As [`Work::admit`]; so many bytes of ids are about to be kept.
+    fn admit<O: ReadObjects + WriteObjects>(
+        &self,
+        work: &Work<'_, O>,
+        more: usize,
+        kept: &mut Kept,
+    ) -> Result<(), Halt> {
+        let bytes = self.rows.bytes() + self.ids.bytes();
+        work.admit(bytes, self.ids.len(), kept)?;
+        kept.fit(work.part.task.settings.index_bytes.saturating_sub(bytes + more as u64));
+        Ok(())
     }
 
     /// Numbers the profile of a row, if that is meant.

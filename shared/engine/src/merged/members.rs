@@ -55,13 +55,13 @@ impl<'a> Members<'a> {
         let matches = work.part.task.plan.segment_per_batch.then(Vec::new);
         let (members, facts, slots) = (vec![false; index.profiles], Vec::new(), Slots::default());
         let mut found = Self { wanted, index, fragments, members, matches, facts, slots };
-        let room = work.part.task.settings.index_bytes;
         for (at, input) in work.inputs.iter().enumerate() {
             let source = work.part.task.part.files[at].source;
             let Some(column) = &work.part.sources[source].memberships else { continue };
             let Some(bound) = column.bind(wanted, input, true)? else { continue };
-            let mut again = LoneRows::bind(work.part, source, input)?.leaves();
-            again.extend(work.part.layout.fragments.bind(source, input)?.leaves);
+            let moved = LoneRows::bind(work.part, source, input)?.leaves();
+            let mut merged = moved.clone();
+            merged.extend(work.part.layout.fragments.bind(source, input)?.leaves);
             for &group in &input.groups {
                 let of_group = index.rows.of_group(at, input, group);
                 let is_meant = |row: &u32| asked_for(index.rows.profile[*row as usize]);
@@ -72,7 +72,8 @@ impl<'a> Members<'a> {
                 let rows = found.spread(&meant, input.first_row(group), input.rows(group));
                 let row = |m: &Found| rows.get(m.row as usize).copied().filter(|row| *row != NO_ROW);
                 let shares = |row: u32| fragments[index.rows.profile[row as usize] as usize] > 1;
-                let mut of_group = RowGroup::new(input, group, &again);
+                let again = if meant.iter().any(|row| shares(*row)) { &merged } else { &moved };
+                let mut of_group = RowGroup::new(input, group, again);
                 let mut finder = bound.finder(&mut of_group).await?;
                 // The time of a profile's one membership matters where a window is asked for.
                 let is_timed = |row: u32| wanted.is_windowed() || shares(row);
@@ -82,9 +83,7 @@ impl<'a> Members<'a> {
                             found.add(row, m, stored.namespace(m), asked);
                         }
                     }
-                    let bytes = index.rows.bytes() + found.bytes();
-                    kept.fit(room.saturating_sub(bytes));
-                    work.admit(bytes, index.ids)?;
+                    work.admit(index.rows.bytes() + found.bytes(), index.ids, kept)?;
                     tally.report(0)?;
                 }
                 finder.finish(&mut of_group)?;
@@ -93,7 +92,7 @@ impl<'a> Members<'a> {
                     of_group.keep_if_whole(leaf);
                 }
                 kept.put((at, group), of_group.into_kept());
-                kept.fit(room.saturating_sub(index.rows.bytes() + found.bytes()));
+                work.admit(index.rows.bytes() + found.bytes(), index.ids, kept)?;
             }
             let done = (JUDGED - NUMBERED) * (at as u64 + 1) / work.inputs.len() as u64;
             work.report(tally, NUMBERED + done)?;

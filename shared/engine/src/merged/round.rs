@@ -195,6 +195,9 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         for &group in &input.groups {
             let rows = self.rows_of(file, group, is_wanted).into_iter();
             let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
+            if lone.is_empty() && rows.is_empty() {
+                continue;
+            }
             let mut of_group = RowGroup::new(input, group, &again).with(kept.take((file, group)));
             of_group.beside = Gathering::new(&form.leaves, self.index.rows.numbers(input, group, &rows));
             if !lone.is_empty() {
@@ -202,7 +205,9 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 let lone = self.index.rows.numbers(input, group, &lone);
                 lone_rows.write(&mut of_group, lone, targets, batches, tally).await?;
             }
-            of_group.gather()?;
+            if input.is_gathered(group, &of_group.beside) {
+                of_group.gather()?;
+            }
             let Some(mut stream) = self.stream(input, group, of_group.beside).await? else { continue };
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {

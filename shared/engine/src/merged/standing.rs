@@ -2,6 +2,7 @@
 //! different profiles.
 
 use super::index::Rows;
+use super::kept::Kept;
 use super::numbers::Numbers;
 use super::{Halt, Work, bytes_of, grow};
 use crate::gathered::Gathering;
@@ -55,6 +56,7 @@ impl<'a> Standing<'a> {
         mut self,
         work: &Work<'_, O>,
         rows: &mut Rows,
+        kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<usize, Halt> {
         for (at, (input, file)) in work.inputs.iter().zip(&work.part.task.part.files).enumerate() {
@@ -67,7 +69,7 @@ impl<'a> Standing<'a> {
                 let mut unread = sharing.iter().map(|row| *row as usize);
                 let Some(primary) = primary.as_ref().filter(|_| !sharing.is_empty()) else {
                     unread.for_each(|row| rows.profile[row] = self.profile(rows.profile[row], None));
-                    work.admit(rows.bytes() + self.bytes(), self.ids.len())?;
+                    work.admit(rows.bytes() + self.bytes(), self.ids.len(), kept)?;
                     continue;
                 };
                 let numbers = rows.numbers(input, group, &sharing);
@@ -80,7 +82,7 @@ impl<'a> Standing<'a> {
                         }
                     };
                     primary.each(&StructArray::from(batch?), tell).map_err(|_| input.unfit())?;
-                    work.admit(rows.bytes() + self.bytes(), self.ids.len())?;
+                    work.admit(rows.bytes() + self.bytes(), self.ids.len(), kept)?;
                     tally.report(0)?;
                 }
                 if unread.next().is_some() {
