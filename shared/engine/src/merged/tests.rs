@@ -215,3 +215,18 @@ fn a_namespace_that_a_map_alone_holds_twice_stays_so_and_is_counted_once() {
         assert_eq!(counts.by_namespace, [("A".to_owned(), 1)].into());
     }
 }
+
+#[tokio::test]
+async fn what_is_kept_is_counted_with_its_dictionary() {
+    let store = MemoryObjects::default();
+    let all = rows(1_000);
+    let input = InputFile::open(&store, &file(&store, "a", &all).await, None).await.unwrap();
+    let mut ids = input.chunks(0, &[0]).await.unwrap().pop().unwrap();
+    ids.keep_pages();
+    while ids.next(|_| true).unwrap().is_some() {}
+    assert!(ids.dictionary.is_some());
+    // Of each its text, the length before it, where it stands, and the place in the dictionary.
+    let least = all.len() * ("p000000".len() + 4 + 8 + 4);
+    assert!(ids.kept_bytes() >= least);
+    assert!(ids.rewound().unwrap().kept_bytes() >= least);
+}
