@@ -140,11 +140,11 @@ impl World {
         sample::sample_segments().unwrap()
     }
 
-    /// All jobs, the oldest first, page by page of so many.
-    pub async fn jobs(&self, page: usize) -> Result<Vec<Value>, ApiError> {
+    /// All jobs, the oldest first, so many a page.
+    pub async fn jobs(&self, limit: usize) -> Result<Vec<Value>, ApiError> {
         let (mut jobs, mut next) = (Vec::new(), String::new());
         loop {
-            let page = self.api().list(&format!("limit={page}&offset={next}")).await?;
+            let page = self.api().list(&format!("limit={limit}&offset={next}")).await?;
             jobs.extend(page["records"].as_array().unwrap().iter().cloned());
             if page["link"]["next"] == "" {
                 jobs.reverse();

@@ -3,9 +3,7 @@
 
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::leaf::{
-    EncodeError, Entries, LeafChunk, LeafEncoder, LeafPage, Raise, Spans, Widening, lie_within, rows_within,
-};
+use crate::leaf::{EncodeError, Entries, LeafChunk, LeafEncoder, LeafPage, Raise, Spans, Widening, rows_within};
 use arrow_array::RecordBatch;
 use domain::ports::objects::ReadObjects;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
@@ -63,7 +61,9 @@ impl Gathering {
         mut chunk: LeafChunk,
     ) -> std::result::Result<(), EngineError> {
         let Some(mut gathered) = self.begin(input, leaf)? else { return Ok(()) };
-        while let Some((first_row, page)) = chunk.next(|page| gathered.lies_within(page)).map_err(|_| input.damage())? {
+        while let Some((first_row, page)) =
+            chunk.next(|page| gathered.rows_within(page) > 0).map_err(|_| input.damage())?
+        {
             let spans = Spans::of(&page, first_row, chunk.form(), |here| gathered.rows_within(here));
             gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;
         }
@@ -129,11 +129,6 @@ impl Gathering {
 }
 
 impl GatheredLeaf {
-    /// Whether any of the rows is among those of a page.
-    pub(crate) fn lies_within(&self, page: Range<usize>) -> bool {
-        lie_within(&self.rows, page)
-    }
-
     /// How many of the rows are among those of a page.
     pub(crate) fn rows_within(&self, page: Range<usize>) -> usize {
         rows_within(&self.rows, page).len()

@@ -9,7 +9,7 @@ use crate::gathered::{GatheredLeaf, Gathering};
 use crate::identities::{self, BoundIdentities};
 use crate::input::InputFile;
 use crate::layout::{BATCH_ID, BoundForm, Layout, PROFILE_ID, ProfileIds};
-use crate::leaf::{LeafChunk, Spans, lie_within, rows_within};
+use crate::leaf::{LeafChunk, Spans, rows_within};
 use crate::moved::{MovedLeaf, moved};
 use crate::part::{Part, Progress, Settings, Step, Tally};
 use crate::row_group::RowGroup;
@@ -300,7 +300,7 @@ impl<'a> LoneRows<'a> {
         }
         let rows = &chosen.rows;
         let is_asked_for = |page: Range<usize>, beside: Option<&GatheredLeaf>| {
-            lie_within(rows, page.clone()) || beside.is_some_and(|beside| beside.lies_within(page))
+            !rows_within(rows, page.clone()).is_empty() || beside.is_some_and(|beside| beside.rows_within(page) > 0)
         };
         while let Some((first_row, page)) =
             chunk.next(|page| is_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?

@@ -243,7 +243,7 @@ impl LeafChunk {
         rows: &[u32],
         mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        while let Some((first_row, page)) = self.next(|page| lie_within(rows, page))? {
+        while let Some((first_row, page)) = self.next(|page| !rows_within(rows, page).is_empty())? {
             let spans = Spans::of(&page, first_row, self.form, |here| rows_within(rows, here).len());
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
@@ -294,12 +294,6 @@ fn next_unpacked(
         Some(unpacker) => unpacker.unpack(page).map(Some),
         None => Ok(Some(page)),
     }
-}
-
-/// Whether any rows of a sorted list lie within a range.
-pub(crate) fn lie_within(rows: &[u32], range: Range<usize>) -> bool {
-    let from = rows.partition_point(|row| (*row as usize) < range.start);
-    rows.get(from).is_some_and(|row| (*row as usize) < range.end)
 }
 
 impl KeptPage {

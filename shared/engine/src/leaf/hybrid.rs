@@ -3,7 +3,7 @@
 use super::Damaged;
 
 /// Values are unpacked eight at a time: so many too many at most.
-pub(super) const BEYOND: usize = 7;
+const BEYOND: usize = 7;
 
 /// A level or a dictionary id.
 pub(crate) trait Small: Copy + Eq {
@@ -58,6 +58,7 @@ pub(crate) fn decode<T: Small>(mut bytes: &[u8], width: u8, count: usize, out: &
     if width > 32 {
         return Err(Damaged);
     }
+    out.reserve(count + BEYOND);
     while out.len() < end {
         let header = varint(&mut bytes)?;
         let (length, left) = (usize::try_from(header >> 1).map_err(|_| Damaged)?, end - out.len());

@@ -16,7 +16,7 @@ mod records;
 mod spans;
 mod unpack;
 
-pub(crate) use chunk::{ChunkBytes, LeafChunk, lie_within};
+pub(crate) use chunk::{ChunkBytes, LeafChunk};
 pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodedChunk, LeafEncoder};
 pub(crate) use pages::{LeafPage, PageView, Values};

@@ -152,7 +152,7 @@ fn run_levels(bytes: &[u8], greatest: u8, count: usize, usual: u8) -> Result<Vec
     if greatest == 0 || hybrid::constant(bytes, width, count) == Some(usual.into()) {
         return Ok(Vec::new());
     }
-    let mut levels = Vec::with_capacity(count + hybrid::BEYOND);
+    let mut levels = Vec::new();
     hybrid::decode(bytes, width, count, &mut levels)?;
     checked(levels, greatest)
 }
@@ -173,7 +173,7 @@ fn values_of(
         (Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY, _) => {
             // Not more than the greatest `i32`.
             let last = dictionary.map_or(0, Entries::len).checked_sub(1).map(|last| last as u32);
-            let mut ids: Vec<u32> = Vec::with_capacity(count + hybrid::BEYOND);
+            let mut ids: Vec<u32> = Vec::new();
             if count > 0 {
                 let (width, ids_bytes) = bytes.split_first().ok_or(Damaged)?;
                 hybrid::decode(ids_bytes, *width, count, &mut ids)?;
@@ -190,7 +190,7 @@ fn values_of(
             Ok(Values::Bits((0..count).map(|i| packed[i / 8] >> (i % 8) & 1).collect()))
         }
         (Encoding::RLE, ValueForm::Bits) => {
-            let mut bits = Vec::with_capacity(count + hybrid::BEYOND);
+            let mut bits = Vec::new();
             hybrid::decode(bytes.get(4..).ok_or(Damaged)?, 1, count, &mut bits)?;
             Ok(Values::Bits(bits))
         }

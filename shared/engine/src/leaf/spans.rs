@@ -59,22 +59,18 @@ impl Spans {
 
     /// Where its values start.
     pub(crate) fn value(&self, row: usize) -> usize {
-        match &self.starts {
-            Starts::Listed { values, .. } if values.is_empty() => self.level(row),
-            Starts::Listed { values, .. } => values[row] as usize,
-            Starts::Marked(marks) => marks.value(marks.level(row)),
-        }
+        self.start(row).1
     }
 
     /// Where the levels and the values of a row start.
     fn start(&self, row: usize) -> (usize, usize) {
-        match &self.starts {
-            Starts::Listed { .. } => (self.level(row), self.value(row)),
-            Starts::Marked(marks) => {
-                let level = marks.level(row);
-                (level, marks.value(level))
-            }
-        }
+        let level = self.level(row);
+        let value = match &self.starts {
+            Starts::Listed { values, .. } if values.is_empty() => level,
+            Starts::Listed { values, .. } => values[row] as usize,
+            Starts::Marked(marks) => marks.value(level),
+        };
+        (level, value)
     }
 
     /// The rows of a sorted list that lie here, as runs of positions in the page.
