@@ -208,11 +208,16 @@ impl Plain {
             if verdict.is_ok() && self.asleep.is_empty() {
                 break;
             }
-            self.world.clock.advance_seconds(if round < MINUTES { 60 } else { 1_800 });
-            let settings = sweeper::Settings { max_attempts: MAX_ATTEMPTS, collect_grace_seconds: GRACE_SECONDS };
-            self.tasks.push_back(Task::sweep(self.world.machine(), settings));
+            self.sweep_in(if round < MINUTES { 60 } else { 1_800 });
         }
         verdict
+    }
+
+    /// So many seconds go on; then a sweep is to be done.
+    pub fn sweep_in(&mut self, seconds: i64) {
+        self.world.clock.advance_seconds(seconds);
+        let settings = sweeper::Settings { max_attempts: MAX_ATTEMPTS, collect_grace_seconds: GRACE_SECONDS };
+        self.tasks.push_back(Task::sweep(self.world.machine(), settings));
     }
 }
 

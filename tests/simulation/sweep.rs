@@ -68,6 +68,34 @@ fn whatever_happens_to_two_calls_of_a_commit_the_export_is_the_same() {
 }
 
 #[test]
+fn a_job_whose_planner_is_killed_at_any_call_is_done_after_one_sweep() {
+    let mut plain = Plain::new(&[]);
+    let is_fanned_out = |plain: &Plain| {
+        let mut known = plain.seen.jobs.values();
+        known.next().is_some_and(|known| known.job.work.as_ref().is_some_and(|work| work.fanned_out))
+    };
+    while !is_fanned_out(&plain) {
+        assert!(plain.step().unwrap(), "it stands still");
+    }
+    let mut ended = 0;
+    for call in 1..=plain.world.storm.calls() {
+        for trouble in [Trouble::KilledBefore, Trouble::KilledAfter] {
+            let mut plain = Plain::new(&[(call, trouble)]);
+            plain.settle().unwrap();
+            // A step's patience, and two clocks that are wrong by two minutes. Who was killed holds its message for longer.
+            plain.sweep_in(60 + 2 * 120);
+            plain.settle().unwrap();
+            match plain.state() {
+                None if ended == 0 => {}
+                Some(State::Succeeded) => ended += 1,
+                state => panic!("{trouble:?} at call {call}: {state:?}"),
+            }
+        }
+    }
+    assert!(ended > 20, "only {ended}");
+}
+
+#[test]
 fn regression_uploads_are_freed_though_the_table_is_gone() {
     let (calls, ..) = undisturbed();
     for call in 1..=calls {

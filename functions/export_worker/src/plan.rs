@@ -1,6 +1,6 @@
 //! P1–P4: pin the inputs, settle the plan, make shards and parts, start, fan out.
 
-use crate::{Halt, Ports, stored_plan};
+use crate::{Halt, Ports, step, stored_plan};
 use domain::guard::Guard;
 use domain::id::uuid_v4;
 use domain::job::{Job, ResolvedDataset, Work};
@@ -22,10 +22,10 @@ use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitne
 /// How long a part may lie unclaimed before the sweeper sends its message again, in seconds.
 pub const FIRST_PATIENCE_SECONDS: i64 = 120;
 
-/// Plans a NEW job; for any other there is nothing to plan.
+/// Plans a NEW job, and sends the messages of one whose planner did not come so far; for any other there is nothing to plan.
 pub async fn plan<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
     if job.state != State::New {
-        return Ok(());
+        return fan_out(ports, job).await;
     }
     let settled = match stored_plan::read(ports, job).await? {
         Some(plan) => plan,
@@ -44,8 +44,11 @@ pub async fn plan<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
     let due = ports.clock().now().plus_seconds(FIRST_PATIENCE_SECONDS);
     ports.jobs().create_parts(job, shards, &weights, due).await?;
     let run_id = uuid_v4(ports.random().bits());
-    let work = Work { run_id, shards, parts, weight: weights.iter().sum() };
-    if start(ports, job, work).await? { fan_out(ports, job, parts).await } else { Ok(()) }
+    let work = Work { run_id, shards, parts, weight: weights.iter().sum(), fanned_out: false };
+    match start(ports, job, work).await? {
+        Some(started) => fan_out(ports, &started).await,
+        None => Ok(()),
+    }
 }
 
 /// P1 and the computing half of P2. `None` = the job moved on meanwhile.
@@ -235,25 +238,28 @@ async fn files<P: Ports>(ports: &P, datasets: &[Dataset], pins: &[Pin]) -> Resul
     Ok(tables)
 }
 
-/// P3: NEW → PROCESSING; whether the job is being processed now, by this call or another's.
-async fn start<P: Ports>(ports: &P, job: &Job, work: Work) -> Result<bool, Halt> {
+/// P3: NEW → PROCESSING, by this call or another's; the job as it stands then. `None` = its record is gone.
+async fn start<P: Ports>(ports: &P, job: &Job, work: Work) -> Result<Option<Job>, Halt> {
     loop {
-        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(false) };
-        let Ok(next) = record.job.start(work.clone(), ports.clock().now()) else {
-            return Ok(record.job.state == State::Processing);
-        };
+        let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(None) };
+        let Ok(next) = record.job.start(work.clone(), ports.clock().now()) else { return Ok(Some(record.job)) };
         if ports.jobs().swap(&next).await? == Swap::Done {
-            return Ok(true);
+            return Ok(Some(next));
         }
     }
 }
 
-/// P4. A job without parts goes straight to its commit.
-async fn fan_out<P: Ports>(ports: &P, job: &Job, parts: u32) -> Result<(), Halt> {
+/// P4, unless it is done or the job went another way; told on the record once all is sent, so that whatever stops a planner
+/// before that is noticed. A job without parts goes straight to its commit.
+async fn fan_out<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
+    let (State::Processing, Some(Work { parts, fanned_out: false, .. })) = (job.state, &job.work) else {
+        return Ok(());
+    };
     let message = |task| Message::new(&job.tenant, job.id, task);
     let messages: Vec<_> = match parts {
         0 => vec![message(Task::Commit)],
-        n => (0..n).map(|part| message(Task::Part { part })).collect(),
+        n => (0..*n).map(|part| message(Task::Part { part })).collect(),
     };
-    Ok(ports.queue().send(&messages).await?)
+    ports.queue().send(&messages).await?;
+    step::take(ports, job, Job::fan_out).await.map(drop)
 }

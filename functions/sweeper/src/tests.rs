@@ -42,6 +42,7 @@ impl World {
     async fn with_parts(parts: u32) -> Self {
         let world = Self::new().await;
         begin(&world.jobs, &world.job, parts, world.clock.now()).await;
+        fan_out(&world.jobs, &world.job, world.clock.now()).await;
         world
     }
 
@@ -69,8 +70,14 @@ impl World {
 async fn begin(jobs: &MemoryJobs, job: &Job, parts: u32, now: Millis) {
     jobs.create_shards(job, &[parts]).await.unwrap();
     jobs.create_parts(job, 1, &vec![10; parts as usize], now.plus_seconds(120)).await.unwrap();
-    let work = Work { run_id: "r".into(), shards: 1, parts, weight: 10 * u64::from(parts) };
+    let work = Work { run_id: "r".into(), shards: 1, parts, weight: 10 * u64::from(parts), fanned_out: false };
     jobs.swap(&job.start(work, now).unwrap()).await.unwrap();
+}
+
+/// P4's end: all messages of the job's parts were sent.
+async fn fan_out(jobs: &MemoryJobs, job: &Job, now: Millis) {
+    let record = jobs.job(&job.tenant, job.id).await.unwrap().unwrap();
+    jobs.swap(&record.job.fan_out(now).unwrap()).await.unwrap();
 }
 
 #[tokio::test]
@@ -97,6 +104,17 @@ async fn a_job_that_cannot_be_planned_is_given_up_and_brought_to_its_end() {
     assert_eq!(sent[..6], [const { Task::Plan }; 6]);
     assert_eq!(sent[6..], [const { Task::Commit }; 2]);
     assert_eq!(world.state().await, State::Failing);
+}
+
+#[tokio::test]
+async fn a_job_whose_planner_did_not_send_all_messages_is_fanned_out_at_the_next_sweep() {
+    let world = World::new().await;
+    begin(&world.jobs, &world.job, 3, world.clock.now()).await;
+    world.clock.advance_seconds(61);
+    assert_eq!(world.sweep().await, [Task::Plan]);
+    fan_out(&world.jobs, &world.job, world.clock.now()).await;
+    world.clock.advance_seconds(61);
+    assert_eq!(world.sweep().await.last(), Some(&Task::Commit));
 }
 
 #[tokio::test]

@@ -127,6 +127,9 @@ pub struct Work {
     pub parts: u32,
     /// Planned bytes of all parts.
     pub weight: u64,
+    /// Whether P4 has come to its end: the message of each part has been sent at least once.
+    #[serde(default)]
+    pub fanned_out: bool,
 }
 
 impl Job {

@@ -26,11 +26,14 @@ fn job() -> Job {
     Job::new(tenant, JobId::new(now, 1), "n".into(), Echo::default(), resolved, now)
 }
 
+fn work() -> Work {
+    Work { run_id: "r".into(), shards: 1, parts: 3, weight: 30, fanned_out: false }
+}
+
 fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
-    let work = Work { run_id: "r".into(), shards: 1, parts: 3, weight: 30 };
     match kind {
         0 => job.pin(Vec::<Pin>::new(), now).ok(),
-        1 => job.start(work, now).ok(),
+        1 => job.start(work(), now).ok(),
         2 => job.begin_commit(now).ok(),
         3 => job.attempt_commit("u".into(), now).ok(),
         4 => job.succeed(Counts::default(), now).ok(),
@@ -43,13 +46,14 @@ fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
         8 => job.fail(Vec::new(), now).ok(),
         9 => job.end_fail(now).ok(),
         10 => job.abandon(Vec::new(), now).ok(),
+        11 => job.fan_out(now).ok(),
         _ => job.postpone(now).ok(),
     }
 }
 
 proptest! {
     #[test]
-    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..12, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
+    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..13, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
         let mut job = job();
         let mut cancelled = false;
         for (kind, jitter) in kinds.iter().zip(jitter) {
@@ -80,8 +84,7 @@ proptest! {
     #[test]
     fn percent_is_100_only_when_succeeded(done in 0u64..100, succeeded: bool) {
         let now = Millis(1_790_000_001_000);
-        let work = Work { run_id: "r".into(), shards: 1, parts: 3, weight: 30 };
-        let mut job = job().start(work, now).expect("NEW starts");
+        let mut job = job().start(work(), now).expect("NEW starts");
         if succeeded {
             let committing = job.begin_commit(now).expect("PROCESSING commits");
             job = committing.succeed(Counts::default(), now).expect("COMMITTING succeeds");

@@ -65,7 +65,7 @@ pub fn processing(tenant: &Tenant, n: u64, parts: u32) -> Job {
 /// The shape of a plan of this many parts of weight 100.
 pub fn work(parts: u32) -> Work {
     let run_id = "6f1e2a30-0000-4000-8000-000000000001".into();
-    Work { run_id, shards: Work::shards_for(parts), parts, weight: u64::from(parts) * 100 }
+    Work { run_id, shards: Work::shards_for(parts), parts, weight: u64::from(parts) * 100, fanned_out: true }
 }
 
 /// The source table at its pinned snapshot.

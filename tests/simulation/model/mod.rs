@@ -83,7 +83,9 @@ fn pending(state: &State) -> Vec<u32> {
 fn due(state: &State) -> Vec<Message> {
     match state.job_state() {
         JobState::New => vec![Message::Plan],
-        JobState::Processing => pending(state).into_iter().map(Message::Part).chain([Message::Commit]).collect(),
+        JobState::Processing => {
+            pending(state).into_iter().map(Message::Part).chain([Message::Plan, Message::Commit]).collect()
+        }
         _ => vec![Message::Commit],
     }
 }

@@ -85,6 +85,7 @@ pub enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     Start,
+    FanOut,
     BeginCommit,
     Succeed,
     Abandon,
@@ -107,6 +108,7 @@ impl State {
                 Some(_) => At::Shards(read(job)),
                 None => At::Pin(read(job), self.source),
             },
+            Message::Plan if job.fan_out(NOW).is_ok() => At::Take(read(job), Step::FanOut),
             Message::Part(part) if job.state == JobState::Processing => At::Claim(part),
             Message::Commit => advance(job)?,
             Message::Cancel => At::Take(read(job), Step::Cancel),
@@ -326,7 +328,8 @@ impl State {
             return if step == Step::BeginCommit { advance(now) } else { Some(At::Take(read(now), step)) };
         }
         match step {
-            Step::Start | Step::Succeed | Step::FailCommit | Step::End | Step::Cancel => None,
+            Step::Start => Some(At::Take(read(taken), Step::FanOut)),
+            Step::FanOut | Step::Succeed | Step::FailCommit | Step::End | Step::Cancel => None,
             Step::BeginCommit | Step::Abandon | Step::Fail => advance(taken),
         }
     }
@@ -336,8 +339,9 @@ impl State {
         match step {
             Step::Start => {
                 let parts = self.planned().map_or(0, |plan| plan.parts.len() as u32);
-                job.start(Work { run_id: String::new(), shards: SHARDS, parts, weight: 1 }, NOW)
+                job.start(Work { run_id: String::new(), shards: SHARDS, parts, weight: 1, fanned_out: false }, NOW)
             }
+            Step::FanOut => job.fan_out(NOW),
             Step::BeginCommit => job.begin_commit(NOW),
             Step::Succeed => {
                 let rows = self.tables.shards.values().map(|shard| shard.counts.rows).sum();

@@ -32,6 +32,7 @@ impl Backlog {
             let job = fixtures::job(&fixtures::tenant(), n);
             store.create(&job, None, clock.now()).await.unwrap();
             begin(&store, &job, parts, clock.now()).await;
+            fan_out(&store, &job, clock.now()).await;
             let part = |part| PartRef { tenant: job.tenant.clone(), job: job.id, shard: 0, part };
             waiting.extend((0..parts).filter(|n| !(*n as usize + 1).is_multiple_of(lost)).map(part));
         }

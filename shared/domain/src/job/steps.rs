@@ -1,4 +1,4 @@
-//! The steps of the protocol on the job's record: P1, P3, F1–F4, X1, X3, E1.
+//! The steps of the protocol on the job's record: P1, P3, P4, F1–F4, X1, X3, E1.
 
 use super::{Job, JobError, Work};
 use crate::guard::Guard;
@@ -79,6 +79,18 @@ impl Job {
         next.work = Some(work);
         next.export_times.0 = Some(next.update_time);
         Ok(next)
+    }
+
+    /// P4: the message of each part has been sent; refused unless PROCESSING and not yet told. Until then the sweeper has
+    /// them sent again.
+    pub fn fan_out(&self, now: Millis) -> Result<Self, Refused> {
+        match (self.state, &self.work) {
+            (State::Processing, Some(work)) if !work.fanned_out => {
+                let work = Work { fanned_out: true, ..work.clone() };
+                Ok(Self { work: Some(work), ..self.next(State::Processing, now) })
+            }
+            _ => Err(Refused(self.state)),
+        }
     }
 
     /// F1: PROCESSING → COMMITTING. The caller has read every shard complete. Competes with [`Job::cancel`]: whose write
