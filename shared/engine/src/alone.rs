@@ -96,7 +96,7 @@ impl<'a> Judge<'a> {
             chosen.extend(meant.filter(|row| eligible.as_ref().is_none_or(|eligible| eligible[*row as usize])));
             return Ok((chosen, targets));
         };
-        let mut finder = memberships.finder(of_group).await?;
+        let mut finder = memberships.finder(of_group, None).await?;
         let (mut eligible, mut of_row) = (None, Vec::new());
         while let Some(members) = finder.next(of_group, |_, found| meant.contains(&found.row)).await? {
             tally.report(0)?;

@@ -6,10 +6,12 @@
 //! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
 //! ([`share`]).
 
+mod by;
 mod hash;
 mod index;
 mod kept;
 mod members;
+mod mentions;
 mod merge;
 mod numbers;
 mod rank;

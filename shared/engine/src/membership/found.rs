@@ -10,6 +10,7 @@ use crate::row_group::RowGroup;
 use domain::filter::MembershipStatus;
 use domain::instant::Micros;
 use domain::ports::objects::ReadObjects;
+use std::vec;
 
 /// A stored membership in a wanted segment.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ impl Members {
 /// Reads the wanted memberships of a row group.
 pub(crate) struct Finder<'b> {
     bound: &'b BoundMemberships<'b>,
-    places: Places<'b>,
+    places: Told<'b>,
     statuses: LookUp,
     times: Option<LookUp>,
     /// Where namespaces stand; `None`: all memberships are of the one that is known.
@@ -60,22 +61,68 @@ pub(crate) struct Finder<'b> {
     names: Vec<String>,
 }
 
+/// Who tells where wanted segments stand, some rows at a time.
+enum Told<'b> {
+    /// The column of segment ids.
+    Now(Places<'b>),
+    /// Whoever has read that before.
+    Before(vec::IntoIter<Vec<Place>>),
+}
+
+impl Told<'_> {
+    fn next(&mut self) -> Result<Vec<Place>, Damaged> {
+        match self {
+            Self::Now(places) => places.next(),
+            Self::Before(places) => Ok(places.next().unwrap_or_default()),
+        }
+    }
+}
+
 impl BoundMemberships<'_> {
+    /// The leaf of segment ids.
+    pub(crate) fn segment_leaf(&self) -> usize {
+        self.texts[1]
+    }
+
     /// The leaf of times, where there is one.
     pub(crate) fn time_leaf(&self) -> Option<usize> {
         self.time.as_ref().map(|time| time.leaf)
     }
 
-    /// Begins to find the wanted memberships of a row group.
-    pub(crate) async fn finder<O: ReadObjects>(&self, group: &mut RowGroup<'_, O>) -> Result<Finder<'_>, EngineError> {
-        let damaged = |_: Damaged| group.input.damage();
-        let chunks = group.chunks(&self.texts).await?;
-        let [mut namespaces, segments, statuses] =
-            <[LeafChunk; 3]>::try_from(chunks).map_err(|_| group.input.damage())?;
+    /// Finds where wanted segments stand in a row group.
+    pub(crate) async fn places<O: ReadObjects>(&self, group: &mut RowGroup<'_, O>) -> Result<Places<'_>, EngineError> {
+        let chunk = group.chunks(&[self.segment_leaf()]).await?.pop();
+        let places = chunk.ok_or(Damaged).and_then(|chunk| Places::new(chunk, self.wanted));
+        places.map_err(|_| group.input.damage())
+    }
+
+    /// Begins to find the wanted memberships of a row group; where it is known in which places wanted segments stand, these
+    /// are not looked for again.
+    pub(crate) async fn finder<O: ReadObjects>(
+        &self,
+        group: &mut RowGroup<'_, O>,
+        known: Option<Vec<Vec<Place>>>,
+    ) -> Result<Finder<'_>, EngineError> {
+        let input = group.input;
+        let damaged = |_: Damaged| input.damage();
+        let [namespaces, segments, statuses] = self.texts;
+        let (mut namespaces, places, statuses) = match known {
+            None => {
+                let chunks = group.chunks(&[namespaces, segments, statuses]).await?;
+                let [namespaces, segments, statuses] =
+                    <[LeafChunk; 3]>::try_from(chunks).map_err(|_| input.damage())?;
+                (namespaces, Told::Now(Places::new(segments, self.wanted).map_err(damaged)?), statuses)
+            }
+            Some(places) => {
+                let chunks = group.chunks(&[namespaces, statuses]).await?;
+                let [namespaces, statuses] = <[LeafChunk; 2]>::try_from(chunks).map_err(|_| input.damage())?;
+                (namespaces, Told::Before(places.into_iter()), statuses)
+            }
+        };
         let names: Vec<String> = only_name(&mut namespaces).map_err(damaged)?.into_iter().collect();
         Ok(Finder {
             bound: self,
-            places: Places::new(segments, self.wanted).map_err(damaged)?,
+            places,
             statuses: LookUp::new(statuses),
             times: None,
             namespaces: names.is_empty().then(|| LookUp::new(namespaces)),
@@ -128,7 +175,9 @@ impl Finder<'_> {
     pub(crate) fn finish<O: ReadObjects>(self, group: &mut RowGroup<'_, O>) -> Result<(), EngineError> {
         let [namespaces, segments, statuses] = self.bound.texts;
         let time = self.bound.time.map_or(0, |time| time.leaf);
-        group.keep(segments, self.places.into_chunk());
+        if let Told::Now(places) = self.places {
+            group.keep(segments, places.into_chunk());
+        }
         let read = [(statuses, Some(self.statuses)), (time, self.times), (namespaces, self.namespaces)];
         for (leaf, read) in read {
             if let Some(chunk) = read.map(LookUp::into_chunk).transpose().map_err(|_| group.input.damage())?.flatten() {

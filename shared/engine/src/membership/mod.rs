@@ -5,6 +5,7 @@ mod look_up;
 mod places;
 
 pub(crate) use found::Found;
+pub(crate) use places::Place;
 
 use crate::error::EngineError;
 use crate::input::InputFile;

@@ -8,9 +8,9 @@ const PLACES: usize = if cfg!(test) { 3 } else { 1 << 18 };
 
 /// Where a membership stands: its row, its level within the row, and which of the row's namespaces it is under.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The row, by position in the row group.
-    pub(super) row: u32,
+    pub(crate) row: u32,
     /// The level, by position among those of the row.
     pub(super) level: u32,
     /// The namespace, by position among those of the row.
@@ -20,7 +20,7 @@ pub(super) struct Place {
 }
 
 /// Finds the places of all wanted segments, whatever the namespace.
-pub(super) struct Places<'w> {
+pub(crate) struct Places<'w> {
     chunk: LeafChunk,
     wanted: &'w Wanted,
     /// The segments of the dictionary's entries.
@@ -46,7 +46,7 @@ impl<'w> Places<'w> {
     }
 
     /// The places of the next rows that have any, all of each; none at the end.
-    pub(super) fn next(&mut self) -> Result<Vec<Place>, Damaged> {
+    pub(crate) fn next(&mut self) -> Result<Vec<Place>, Damaged> {
         while !self.is_done {
             let whole = self.found.partition_point(|place| Some(place.row) < self.row);
             if whole >= PLACES {
@@ -62,7 +62,7 @@ impl<'w> Places<'w> {
     }
 
     /// The chunk, after all places were told.
-    pub(super) fn into_chunk(self) -> LeafChunk {
+    pub(crate) fn into_chunk(self) -> LeafChunk {
         self.chunk
     }
 

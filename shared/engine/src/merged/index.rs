@@ -1,15 +1,15 @@
 //! The first pass, to begin with: which rows belong to which profile, and when they were ingested.
 
+use super::by::By;
 use super::hash::iceberg_hash;
 use super::kept::Kept;
-use super::numbers::Numbers;
+use super::mentions::{Mentioned, Mentions};
 use super::rank::NO_TIME;
 use super::standing::Standing;
 use super::{Halt, NUMBERED, Work, bytes_of, grow};
 use crate::deletes::Deleted;
 use crate::error::EngineError;
 use crate::gathered::Gathering;
-use crate::hashes::Hashes;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
 use crate::leaf::PageView;
@@ -27,21 +27,20 @@ use std::ops::Range;
 
 /// Stands for a row that is not meant.
 pub(super) const NO_ROW: u32 = u32::MAX;
-/// Room for finding profiles is taken at once for so many at most, and for so many bytes of the budget for one.
-const MOST_ROOM: u64 = 4 << 20;
-const BYTES_FOR_ROOM: u64 = 48;
-
 /// What is known of the rows.
 pub(super) struct Index {
     /// The rows that are meant.
     pub(super) rows: Rows,
+    /// The rows that mention a wanted segment; `None`: everybody is exported.
+    pub(super) mentions: Option<Mentions>,
     /// Number of profiles; they are numbered in order of their first rows.
     pub(super) profiles: usize,
     /// Number of profile ids, which profiles share where identities stand alone.
     pub(super) ids: usize,
 }
 
-/// The rows of a part that are meant: not deleted, and of profiles that are done now. In order of file and position.
+/// The rows of a part that are meant: not deleted, of profiles that are done now, and that may be exported. In order of
+/// file and position.
 #[derive(Default)]
 pub(super) struct Rows {
     /// The position of each in its file.
@@ -86,10 +85,48 @@ impl Rows {
         bytes_of(&self.position) + bytes_of(&self.profile) + bytes_of(&self.ingest_time) + bytes_of(&self.ends)
     }
 
-    fn grow(&mut self) {
+    pub(super) fn len(&self) -> usize {
+        self.position.len()
+    }
+
+    /// Adds a row, but for its profile.
+    pub(super) fn push(&mut self, position: u32, ingest_time: i64) {
         grow(&mut self.position);
-        grow(&mut self.profile);
         grow(&mut self.ingest_time);
+        self.position.push(position);
+        self.ingest_time.push(ingest_time);
+    }
+
+    /// Ends a file.
+    pub(super) fn end_file(&mut self) {
+        self.ends.push(self.position.len());
+    }
+
+    /// Takes the rows from that one on back.
+    pub(super) fn truncate(&mut self, count: usize) {
+        self.position.truncate(count);
+        self.profile.truncate(count);
+        self.ingest_time.truncate(count);
+    }
+
+    /// Keeps the rows of which the profile is known, and no more room than they take.
+    pub(super) fn keep(&mut self, profile: impl Fn(usize) -> Option<u32>) {
+        let (mut kept, mut from) = (0, 0);
+        for end in &mut self.ends {
+            for row in from..*end {
+                if let Some(profile) = profile(row) {
+                    grow(&mut self.profile);
+                    self.profile.push(profile);
+                    (self.position[kept], self.ingest_time[kept]) = (self.position[row], self.ingest_time[row]);
+                    kept += 1;
+                }
+            }
+            (from, *end) = (*end, kept);
+        }
+        self.position.truncate(kept);
+        self.ingest_time.truncate(kept);
+        self.position.shrink_to_fit();
+        self.ingest_time.shrink_to_fit();
     }
 }
 
@@ -101,20 +138,28 @@ impl Index {
         kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<Self, Halt> {
-        let mut reading = Reading { rows: Rows::default(), ids: Numbers::with_room(room(work)), hashes: Hashes::new() };
-        for (file, input) in work.inputs.iter().enumerate() {
-            reading.file(work, file, input, kept, tally).await?;
-            work.report(tally, NUMBERED * (file as u64 + 1) / work.inputs.len() as u64)?;
+        let mentions = match work.part.wanted {
+            Some(wanted) => Some(Mentions::read(work, wanted, kept, tally).await?),
+            None => None,
+        };
+        let mut grouped = None;
+        if work.inputs.len() == 1 {
+            let reading = Reading::new(mentions.as_ref(), By::order());
+            grouped = reading.all(work, kept, tally).await?;
         }
-        let Reading { mut rows, ids: numbers, hashes } = reading;
-        let ids = numbers.len();
-        drop(numbers);
+        let (mut rows, ids) = match grouped {
+            Some(grouped) => grouped,
+            None => {
+                let reading = Reading::new(mentions.as_ref(), By::hash(work, mentions.as_ref()));
+                reading.all(work, kept, tally).await?.unwrap_or_default()
+            }
+        };
         let profiles = match work.part.task.plan.merge_policy.identity_graph {
-            IdentityGraph::None => Standing::new(&rows, ids, &hashes).tell_apart(work, &mut rows, kept, tally).await?,
+            IdentityGraph::None => Standing::new(&rows, ids).tell_apart(work, &mut rows, kept, tally).await?,
             IdentityGraph::Pdg => ids,
         };
         rows.read_times(work, profiles, tally).await?;
-        Ok(Self { rows, profiles, ids })
+        Ok(Self { rows, mentions, profiles, ids })
     }
 }
 
@@ -178,22 +223,40 @@ impl Rows {
     }
 }
 
-/// The number of profiles that room is made for.
-fn room<O: ReadObjects>(work: &Work<'_, O>) -> usize {
-    let rows = |input: &InputFile<O>| input.groups.iter().map(|&group| input.rows(group)).sum::<u64>();
-    let most = work.inputs.iter().map(rows).max().unwrap_or(0);
-    let slices = work.part.task.part.slice.map_or(1, |slice| u64::from(slice.modulus.max(1)));
-    let fits = work.part.task.settings.index_bytes / BYTES_FOR_ROOM;
-    (most / slices / work.share.count()).min(MOST_ROOM).min(fits) as usize
-}
-
-struct Reading {
+struct Reading<'m> {
     rows: Rows,
-    ids: Numbers,
-    hashes: Hashes,
+    mentions: Option<&'m Mentions>,
+    by: By,
 }
 
-impl Reading {
+impl<'m> Reading<'m> {
+    fn new(mentions: Option<&'m Mentions>, by: By) -> Self {
+        Self { rows: Rows::default(), mentions, by }
+    }
+
+    /// Reads all files: the rows, and how many ids they have. `None`: they are not in the order that was hoped for.
+    async fn all<O: ReadObjects + WriteObjects>(
+        mut self,
+        work: &Work<'_, O>,
+        kept: &mut Kept,
+        tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+    ) -> Result<Option<(Rows, usize)>, Halt> {
+        let nobody = self.mentions.is_some_and(Mentions::is_empty);
+        for (file, input) in work.inputs.iter().enumerate() {
+            if !nobody {
+                self.file(work, file, input, kept, tally).await?;
+            }
+            if self.by.is_lost() {
+                return Ok(None);
+            }
+            self.by.end_file(&mut self.rows);
+            work.report(tally, NUMBERED * (file as u64 + 1) / work.inputs.len() as u64)?;
+        }
+        let ids = self.by.settle(&mut self.rows, work.inputs, self.mentions);
+        self.admit(work, 0, kept)?;
+        Ok(Some((self.rows, ids)))
+    }
+
     async fn file<O: ReadObjects + WriteObjects>(
         &mut self,
         work: &Work<'_, O>,
@@ -217,23 +280,26 @@ impl Reading {
             match profile.leaf_of_texts().filter(|_| others.is_empty()) {
                 Some(leaf) => {
                     let mut of_group = RowGroup::new(input, group, &again);
-                    self.pages(work, &mut of_group, leaf, &deleted, kept, tally).await?;
+                    self.pages(work, (at, &mut of_group), leaf, &deleted, kept, tally).await?;
+                    if self.by.is_lost() {
+                        return Ok(());
+                    }
                     kept.put((at, group), of_group.into_kept());
                 }
                 None => {
                     let leaves: Vec<usize> = profile.leaf().into_iter().chain(others.iter().copied()).collect();
-                    self.rows(work, (input, group), &leaves, (&profile, ingest_time, &deleted), kept, tally).await?;
+                    let columns = (&profile, ingest_time, &deleted);
+                    self.rows(work, (at, input, group), &leaves, columns, kept, tally).await?;
                 }
             }
         }
-        self.rows.ends.push(self.rows.profile.len());
         Ok(())
     }
 
     /// Fails if positions and numbers of a row group's rows would be too great.
     fn check_size<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> Result<(), EngineError> {
         let (rows, most) = (input.rows(group), u64::from(NO_ROW));
-        let known = self.rows.profile.len() as u64;
+        let known = self.rows.len() as u64;
         match input.first_row(group).checked_add(rows).is_none_or(|end| end > most) || known + rows > most {
             true => Err(input.error("it has more rows than a part can hold")),
             false => Ok(()),
@@ -245,19 +311,19 @@ impl Reading {
     async fn pages<O: ReadObjects + WriteObjects>(
         &mut self,
         work: &Work<'_, O>,
-        group: &mut RowGroup<'_, O>,
+        (at, group): (usize, &mut RowGroup<'_, O>),
         leaf: usize,
         deleted: &Deleted<'_>,
         kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let (input, first_row) = (group.input, group.input.first_row(group.number));
+        let mentions = Mentioned::of(self.mentions, at, group.number);
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
         while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-            let first_row = first_row + first as u64;
             let mut alive = vec![true; page.levels];
             let nothing = StructArray::new_empty_fields(page.levels, None);
-            deleted.bury(first_row, &nothing, &mut alive).map_err(|_| input.unfit())?;
+            deleted.bury(first_row + first as u64, &nothing, &mut alive).map_err(|_| input.unfit())?;
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
             let mut value = 0;
             for (row, alive) in alive.into_iter().enumerate() {
@@ -267,7 +333,7 @@ impl Reading {
                 }
                 if alive {
                     let id = view.get(value).map_err(|_| input.damage())?;
-                    self.number(work, first_row + row as u64, id, NO_TIME);
+                    self.number(work, (first_row, first + row), mentions.hold(first + row), id, NO_TIME);
                 }
                 value += usize::from(is_there);
                 if (row + 1) % work.part.task.settings.row_batch == 0 {
@@ -276,6 +342,9 @@ impl Reading {
             }
             self.admit(work, chunk.kept_bytes(), kept)?;
             tally.report(0)?;
+            if self.by.is_lost() {
+                return Ok(());
+            }
         }
         group.keep(leaf, chunk);
         Ok(())
@@ -285,31 +354,32 @@ impl Reading {
     async fn rows<O: ReadObjects + WriteObjects>(
         &mut self,
         work: &Work<'_, O>,
-        (input, group): (&InputFile<O>, usize),
+        (at, input, group): (usize, &InputFile<O>, usize),
         leaves: &[usize],
         (profile, ingest_time, deleted): (&ProfileIds<'_>, Option<&FileColumn>, &Deleted<'_>),
         kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), Halt> {
         let mut read = 0;
+        let first_row = input.first_row(group);
+        let mentions = Mentioned::of(self.mentions, at, group);
         let mut stream = input.stream(group, leaves, None, work.part.task.settings.row_batch)?;
         while let Some(batch) = stream.next().await {
             let batch = StructArray::from(batch?);
-            let first_row = input.first_row(group) + read;
             let mut alive = vec![true; batch.len()];
-            deleted.bury(first_row, &batch, &mut alive).map_err(|_| input.unfit())?;
+            deleted.bury(first_row + read as u64, &batch, &mut alive).map_err(|_| input.unfit())?;
             // Of rows that are deleted nothing is asked.
             let ids = strings(&profile.ids(input, &batch, |row| alive[row])?).map_err(|_| input.unfit())?;
             let times = times(input, ingest_time, &batch)?;
             for row in (0..batch.len()).filter(|row| alive[*row]) {
                 let id = ids.value(row).as_bytes();
-                self.number(work, first_row + row as u64, id, time(times.as_ref(), row));
+                self.number(work, (first_row, read + row), mentions.hold(read + row), id, time(times.as_ref(), row));
             }
-            read += batch.len() as u64;
+            read += batch.len();
             self.admit(work, 0, kept)?;
             tally.report(0)?;
         }
-        if read == input.rows(group) { Ok(()) } else { Err(input.lacks_rows().into()) }
+        if read as u64 == input.rows(group) { Ok(()) } else { Err(input.lacks_rows().into()) }
     }
 
     /// As [`Work::admit`]; so many bytes of ids are about to be kept.
@@ -319,20 +389,24 @@ impl Reading {
         more: usize,
         kept: &mut Kept,
     ) -> Result<(), Halt> {
-        let bytes = self.rows.bytes() + self.ids.bytes();
-        work.admit(bytes, self.ids.len(), kept)?;
+        let bytes = self.rows.bytes() + self.by.bytes();
+        work.admit(bytes, self.by.profiles(&self.rows), kept)?;
         kept.fit(work.part.task.settings.index_bytes.saturating_sub(bytes + more as u64));
         Ok(())
     }
 
-    /// Numbers the profile of a row, if that is meant.
-    fn number<O: ReadObjects + WriteObjects>(&mut self, work: &Work<'_, O>, position: u64, id: &[u8], time: i64) {
+    /// Takes a row in, if its profile is meant.
+    fn number<O: ReadObjects + WriteObjects>(
+        &mut self,
+        work: &Work<'_, O>,
+        (first_row, row): (u64, usize),
+        is_mentioned: bool,
+        id: &[u8],
+        time: i64,
+    ) {
         let slice = work.part.task.part.slice;
         if slice.is_none_or(|slice| slice.holds(iceberg_hash(id))) && work.share.holds(id) {
-            self.rows.grow();
-            self.rows.position.push(position as u32);
-            self.rows.profile.push(self.ids.of(self.hashes.of(id)));
-            self.rows.ingest_time.push(time);
+            self.by.take(&mut self.rows, ((first_row + row as u64) as u32, time), is_mentioned, id);
         }
     }
 }

@@ -1,21 +1,40 @@
-//! Leaf columns that the first pass has unpacked and the second one would unpack again.
+//! What the first pass has read and would read again, or the second one would.
 
+use crate::membership::Place;
 use crate::row_group::KeptLeaves;
 use std::collections::HashMap;
 
-/// Leaves of row groups, as far as there is room for them.
+/// What was kept of row groups, as far as there is room for it; by file and number of the row group.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// By file and number of the row group.
-    groups: HashMap<(usize, usize), KeptLeaves>,
+    leaves: HashMap<(usize, usize), KeptLeaves>,
+    /// Where wanted segments stand.
+    places: HashMap<(usize, usize), Vec<Vec<Place>>>,
     bytes: u64,
+    room: u64,
 }
 
 impl Kept {
     /// Keeps leaves of a row group.
     pub(super) fn put(&mut self, at: (usize, usize), leaves: KeptLeaves) {
-        self.bytes += leaves.values().map(|leaf| leaf.kept_bytes() as u64).sum::<u64>();
-        self.groups.entry(at).or_default().extend(leaves);
+        let of_group = self.leaves.entry(at).or_default();
+        for (number, leaf) in leaves {
+            self.bytes += leaf.kept_bytes() as u64;
+            if let Some(before) = of_group.insert(number, leaf) {
+                self.bytes = self.bytes.saturating_sub(before.kept_bytes() as u64);
+            }
+        }
+    }
+
+    /// Keeps where wanted segments stand in a row group.
+    pub(super) fn put_places(&mut self, at: (usize, usize), places: Vec<Vec<Place>>) {
+        self.bytes += bytes_of_places(&places);
+        self.places.insert(at, places);
+    }
+
+    /// Whether so many more places can be kept.
+    pub(super) fn has_room(&self, places: &[Vec<Place>]) -> bool {
+        self.bytes + bytes_of_places(places) <= self.room
     }
 
     /// Gives everything up if it takes more than so many bytes: it can be read again.
@@ -23,10 +42,22 @@ impl Kept {
         if self.bytes > bytes {
             *self = Self::default();
         }
+        self.room = bytes;
     }
 
-    /// What was kept of a row group.
+    /// What was kept of a row group's leaves.
     pub(super) fn take(&mut self, at: (usize, usize)) -> KeptLeaves {
-        self.groups.remove(&at).unwrap_or_default()
+        self.leaves.remove(&at).unwrap_or_default()
     }
+
+    /// Where wanted segments stand in a row group, if that was kept.
+    pub(super) fn take_places(&mut self, at: (usize, usize)) -> Option<Vec<Vec<Place>>> {
+        let places = self.places.remove(&at)?;
+        self.bytes = self.bytes.saturating_sub(bytes_of_places(&places));
+        Some(places)
+    }
+}
+
+fn bytes_of_places(places: &[Vec<Place>]) -> u64 {
+    places.iter().map(|some| size_of_val(some.as_slice()) as u64).sum()
 }

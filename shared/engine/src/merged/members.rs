@@ -63,6 +63,9 @@ impl<'a> Members<'a> {
             let mut merged = moved.clone();
             merged.extend(work.part.layout.fragments.bind(source, input)?.leaves);
             for &group in &input.groups {
+                if !index.mentions.as_ref().is_none_or(|mentions| mentions.any(at, group)) {
+                    continue;
+                }
                 let of_group = index.rows.of_group(at, input, group);
                 let is_meant = |row: &u32| asked_for(index.rows.profile[*row as usize]);
                 let meant: Vec<u32> = (of_group.start as u32..of_group.end as u32).filter(is_meant).collect();
@@ -74,7 +77,7 @@ impl<'a> Members<'a> {
                 let shares = |row: u32| fragments[index.rows.profile[row as usize] as usize] > 1;
                 let again = if meant.iter().any(|row| shares(*row)) { &merged } else { &moved };
                 let mut of_group = RowGroup::new(input, group, again);
-                let mut finder = bound.finder(&mut of_group).await?;
+                let mut finder = bound.finder(&mut of_group, kept.take_places((at, group))).await?;
                 // The time of a profile's one membership matters where a window is asked for.
                 let is_timed = |row: u32| wanted.is_windowed() || shares(row);
                 while let Some(stored) = finder.next(&mut of_group, |_, m| row(m).is_some_and(is_timed)).await? {

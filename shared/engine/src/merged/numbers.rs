@@ -32,6 +32,11 @@ impl Numbers {
         }
     }
 
+    /// The number of a hash, if it has one.
+    pub(super) fn known(&self, hash: u128) -> Option<u32> {
+        self.found.find(hash as u64, |number| self.hashes[*number as usize] == hash).copied()
+    }
+
     /// How many hashes have numbers.
     pub(super) fn len(&self) -> usize {
         self.hashes.len()

@@ -15,8 +15,8 @@ use futures::StreamExt;
 
 /// The profiles that rows of one id fall into by their primary identities. Only rows that share their id with others are
 /// looked at.
-pub(super) struct Standing<'a> {
-    hashes: &'a Hashes,
+pub(super) struct Standing {
+    hashes: Hashes,
     /// What is known of each id's rows.
     ids: Vec<Sharing>,
     /// Numbers of pairs of id and identity.
@@ -40,14 +40,15 @@ enum Sharing {
     Taken,
 }
 
-impl<'a> Standing<'a> {
+impl Standing {
     /// Looks which of so many ids are shared.
-    pub(super) fn new(rows: &Rows, ids: usize, hashes: &'a Hashes) -> Self {
+    pub(super) fn new(rows: &Rows, ids: usize) -> Self {
         let mut sharing = vec![Sharing::Nobody; ids];
         for id in &rows.profile {
             let sharing = &mut sharing[*id as usize];
             *sharing = if *sharing == Sharing::Nobody { Sharing::Alone } else { Sharing::Several };
         }
+        let hashes = Hashes::new();
         Self { hashes, ids: sharing, known: Numbers::with_room(0), profiles: Vec::new(), count: ids as u32 }
     }
 

@@ -104,15 +104,75 @@ async fn rows_that_are_not_meant_take_nothing() {
 
 #[tokio::test]
 async fn the_first_pass_gives_up_when_it_holds_more_than_it_may() {
-    let store = MemoryObjects::default();
-    let files = vec![file(&store, "a", &rows(20_000)).await];
-    // 16 to 20 bytes for a row, 21 to 33 for a profile.
-    for (per_row, fits) in [(36, false), (54, true)] {
+    let ascending = rows(20_000);
+    let descending: Vec<Value> = ascending.iter().rev().cloned().collect();
+    // 16 to 20 bytes for a row; unless ids ascend, 21 to 33 for a profile.
+    for (order, per_row, fits) in
+        [(&descending, 36, false), (&descending, 54, true), (&ascending, 15, false), (&ascending, 21, true)]
+    {
+        let store = MemoryObjects::default();
+        let files = vec![file(&store, "a", order).await];
         let job = merging(Settings { index_bytes: 20_000 * per_row, ..Settings::default() });
         let outcome = index(&job, &store, files.clone(), Share::WHOLE).await;
         assert_eq!(outcome.is_ok(), fits, "{per_row} bytes a row");
         let half = index(&job, &store, files.clone(), Share::WHOLE.halves()[0]).await;
         assert!(half.is_ok());
+    }
+}
+
+/// So many rows, of which every hundredth mentions a wanted segment, and one before it and one behind are of its profile.
+fn mentioning(count: usize) -> Vec<Value> {
+    let mut all = rows(count);
+    for (n, row) in all.iter_mut().enumerate() {
+        let of = if n % 100 == 49 || n % 100 == 51 { n / 100 * 100 + 50 } else { n };
+        row["profileId"] = json!(format!("p{of:06}"));
+        let segment = if n % 100 == 50 { "s1" } else { "other" };
+        row["segmentMembership"] = json!({ "ups": { segment: { "status": "realized" } } });
+    }
+    all
+}
+
+#[tokio::test]
+async fn rows_of_profiles_that_mention_nothing_wanted_take_nothing() {
+    let ascending = mentioning(20_000);
+    let descending: Vec<Value> = ascending.iter().rev().cloned().collect();
+    // Unless ids ascend, 28 to 35 bytes for a row until all are read.
+    for (order, per_row, fits) in
+        [(&descending, 27, false), (&descending, 40, true), (&ascending, 0, false), (&ascending, 3, true)]
+    {
+        let store = MemoryObjects::default();
+        let files = vec![file(&store, "a", order).await];
+        let settings = Settings { index_bytes: 20_000 * per_row, ..Settings::default() };
+        let job = Job { unique_profiles: false, settings, ..Job::segment("ups", "s1", &[]) };
+        let outcome = index(&job, &store, files, Share::WHOLE).await.ok();
+        assert_eq!(outcome.is_some(), fits, "{per_row} bytes a row");
+        let Some(index) = outcome else { continue };
+        assert_eq!((index.profiles, index.rows.position.len()), (200, 600));
+        let of_first = |row: u32| row % 100;
+        assert!(index.rows.position.iter().all(|row| (48..=51).contains(&of_first(*row))));
+        assert!(index.rows.bytes() < 600 * 20 + 4_096, "{} bytes", index.rows.bytes());
+    }
+}
+
+#[tokio::test]
+async fn rows_of_one_profile_are_merged_wherever_they_stand() {
+    let ascending = mentioning(1_000);
+    let mut last_first = ascending.clone();
+    last_first.rotate_right(1);
+    let mut far_apart = ascending.clone();
+    far_apart.swap(49, 999);
+    let (early, late) = ascending.split_at(350);
+    let both: Vec<Value> = [late, early].concat();
+    for order in [&ascending, &last_first, &far_apart, &both] {
+        let store = MemoryObjects::default();
+        let files = vec![file(&store, "a", order).await];
+        let job = Job { unique_profiles: false, ..Job::segment("ups", "s1", &[]) };
+        let (exported, _) = job.files(&store, files).await;
+        let ids: std::collections::BTreeSet<String> = exported.iter().map(|row| row["profileId"].to_string()).collect();
+        assert_eq!((exported.len(), ids.len()), (10, 10));
+        let store = MemoryObjects::default();
+        let files = vec![file(&store, "b", early).await, file(&store, "c", late).await];
+        assert_eq!(job.files(&store, files).await.0.len(), 10);
     }
 }
 
