@@ -6,7 +6,7 @@
 //! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
 //! ([`share`]).
 
-mod by;
+mod grouping;
 mod hash;
 mod index;
 mod kept;

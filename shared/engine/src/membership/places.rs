@@ -12,11 +12,11 @@ pub(crate) struct Place {
     /// The row, by position in the row group.
     pub(crate) row: u32,
     /// The level, by position among those of the row.
-    pub(super) level: u32,
+    pub(crate) level: u32,
     /// The namespace, by position among those of the row.
-    pub(super) namespace: u32,
+    pub(crate) namespace: u32,
     /// The number of the segment.
-    pub(super) segment: u32,
+    pub(crate) segment: u32,
 }
 
 /// Finds the places of all wanted segments, whatever the namespace.

@@ -1,6 +1,6 @@
 //! The first pass, to begin with: which rows belong to which profile, and when they were ingested.
 
-use super::by::By;
+use super::grouping::Grouping;
 use super::hash::iceberg_hash;
 use super::kept::Kept;
 use super::mentions::{Mentioned, Mentions};
@@ -144,13 +144,13 @@ impl Index {
         };
         let mut grouped = None;
         if work.inputs.len() == 1 {
-            let reading = Reading::new(mentions.as_ref(), By::order());
+            let reading = Reading::new(mentions.as_ref(), Grouping::order());
             grouped = reading.all(work, kept, tally).await?;
         }
         let (mut rows, ids) = match grouped {
             Some(grouped) => grouped,
             None => {
-                let reading = Reading::new(mentions.as_ref(), By::hash(work, mentions.as_ref()));
+                let reading = Reading::new(mentions.as_ref(), Grouping::hash(work, mentions.as_ref()));
                 reading.all(work, kept, tally).await?.unwrap_or_default()
             }
         };
@@ -226,11 +226,11 @@ impl Rows {
 struct Reading<'m> {
     rows: Rows,
     mentions: Option<&'m Mentions>,
-    by: By,
+    by: Grouping,
 }
 
 impl<'m> Reading<'m> {
-    fn new(mentions: Option<&'m Mentions>, by: By) -> Self {
+    fn new(mentions: Option<&'m Mentions>, by: Grouping) -> Self {
         Self { rows: Rows::default(), mentions, by }
     }
 
@@ -281,9 +281,6 @@ impl<'m> Reading<'m> {
                 Some(leaf) => {
                     let mut of_group = RowGroup::new(input, group, &again);
                     self.pages(work, (at, &mut of_group), leaf, &deleted, kept, tally).await?;
-                    if self.by.is_lost() {
-                        return Ok(());
-                    }
                     kept.put((at, group), of_group.into_kept());
                 }
                 None => {
@@ -291,6 +288,9 @@ impl<'m> Reading<'m> {
                     let columns = (&profile, ingest_time, &deleted);
                     self.rows(work, (at, input, group), &leaves, columns, kept, tally).await?;
                 }
+            }
+            if self.by.is_lost() {
+                break;
             }
         }
         Ok(())
@@ -378,6 +378,9 @@ impl<'m> Reading<'m> {
             read += batch.len();
             self.admit(work, 0, kept)?;
             tally.report(0)?;
+            if self.by.is_lost() {
+                return Ok(());
+            }
         }
         if read as u64 == input.rows(group) { Ok(()) } else { Err(input.lacks_rows().into()) }
     }

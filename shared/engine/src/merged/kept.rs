@@ -61,3 +61,28 @@ impl Kept {
 fn bytes_of_places(places: &[Vec<Place>]) -> u64 {
     places.iter().map(|some| size_of_val(some.as_slice()) as u64).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(count: u32) -> Vec<Vec<Place>> {
+        vec![(0..count).map(|row| Place { row, level: 0, namespace: 0, segment: 0 }).collect()]
+    }
+
+    #[test]
+    fn places_are_counted_kept_while_there_is_room_and_given_up_together() {
+        let mut kept = Kept::default();
+        assert!(!kept.has_room(&places(1)), "nobody has told how much there is");
+        kept.fit(16 * 100);
+        assert!(kept.has_room(&places(100)) && !kept.has_room(&places(101)));
+        kept.put_places((0, 0), places(60));
+        kept.put_places((0, 1), places(30));
+        assert!(kept.has_room(&places(10)) && !kept.has_room(&places(11)));
+        assert_eq!(kept.take_places((0, 0)).unwrap()[0].len(), 60);
+        assert!(kept.take_places((0, 0)).is_none());
+        assert!(kept.has_room(&places(70)) && !kept.has_room(&places(71)));
+        kept.fit(16 * 30 - 1);
+        assert!(kept.take_places((0, 1)).is_none());
+    }
+}

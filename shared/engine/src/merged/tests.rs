@@ -155,6 +155,21 @@ async fn rows_of_profiles_that_mention_nothing_wanted_take_nothing() {
 }
 
 #[tokio::test]
+async fn where_most_rows_mention_what_is_wanted_their_hashes_are_not_held() {
+    let mut all = rows(20_000);
+    all.reverse();
+    all.iter_mut().for_each(|row| row["segmentMembership"] = json!({ "ups": { "s1": { "status": "realized" } } }));
+    let pairs: Vec<Value> = all.iter().flat_map(|row| [row.clone(), row.clone()]).collect();
+    let store = MemoryObjects::default();
+    let files = vec![file(&store, "a", &pairs).await];
+    // 16 to 20 bytes for a row and 21 to 33 for a profile of two; held hashes would make it 38 and more.
+    let settings = Settings { index_bytes: 40_000 * 37, ..Settings::default() };
+    let job = Job { unique_profiles: false, settings, ..Job::segment("ups", "s1", &[]) };
+    let index = index(&job, &store, files, Share::WHOLE).await.ok().unwrap();
+    assert_eq!((index.profiles, index.rows.position.len()), (20_000, 40_000));
+}
+
+#[tokio::test]
 async fn rows_of_one_profile_are_merged_wherever_they_stand() {
     let ascending = mentioning(1_000);
     let mut last_first = ascending.clone();

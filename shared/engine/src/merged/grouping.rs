@@ -1,4 +1,4 @@
-//! How rows find their profiles, by id.
+//! How rows find their profiles, by their ids.
 
 use super::grow;
 use super::index::Rows;
@@ -15,7 +15,7 @@ const MOST_ROOM: u64 = 4 << 20;
 const BYTES_FOR_ROOM: u64 = 48;
 
 /// What rows are put together by.
-pub(super) enum By {
+pub(super) enum Grouping {
     /// The order of ids, as they ascend: rows of one profile stand side by side. Takes nothing but the rows that are kept.
     Order(Run),
     /// An id before which a greater one stands.
@@ -46,17 +46,19 @@ pub(super) struct Hashed {
     are_several: bool,
 }
 
-impl By {
+impl Grouping {
     /// By ascending ids.
     pub(super) fn order() -> Self {
         Self::Order(Run { id: None, start: 0, is_mentioned: false, profiles: 0 })
     }
 
-    /// By hashes.
+    /// By hashes. To wait until it is known who is mentioned pays if that is no more than every other row.
     pub(super) fn hash<O: ReadObjects + WriteObjects>(work: &Work<'_, O>, mentions: Option<&Mentions>) -> Self {
-        let room = mentions.map_or(u64::MAX, |mentions| mentions.count() as u64).min(room(work)) as usize;
+        let rows = work.inputs.iter().map(rows).fold(0, u64::saturating_add);
+        let mentioned = mentions.map(|mentions| mentions.count() as u64).filter(|mentioned| mentioned * 2 <= rows);
+        let room = mentioned.unwrap_or(u64::MAX).min(room(work)) as usize;
         let (hashes, numbers) = (Hashes::new(), Numbers::with_room(room));
-        Self::Hash(Hashed { hashes, numbers, of_rows: mentions.map(|_| Vec::new()), are_several: false })
+        Self::Hash(Hashed { hashes, numbers, of_rows: mentioned.map(|_| Vec::new()), are_several: false })
     }
 
     /// Whether it has come to nothing.
@@ -171,9 +173,13 @@ impl Run {
     }
 }
 
+/// How many rows of a file are read.
+fn rows<O: ReadObjects>(input: &InputFile<O>) -> u64 {
+    input.groups.iter().map(|&group| input.rows(group)).sum()
+}
+
 /// The number of profiles that room is made for.
 fn room<O: ReadObjects + WriteObjects>(work: &Work<'_, O>) -> u64 {
-    let rows = |input: &InputFile<O>| input.groups.iter().map(|&group| input.rows(group)).sum::<u64>();
     let most = work.inputs.iter().map(rows).max().unwrap_or(0);
     let slices = work.part.task.part.slice.map_or(1, |slice| u64::from(slice.modulus.max(1)));
     let fits = work.part.task.settings.index_bytes / BYTES_FOR_ROOM;
