@@ -64,7 +64,7 @@ pub(crate) struct Finder<'b> {
 /// Who tells where wanted segments stand, some rows at a time.
 enum Told<'b> {
     /// The column of segment ids.
-    Now(Places<'b>),
+    Now(Box<Places<'b>>),
     /// Whoever has read that before.
     Before(vec::IntoIter<Vec<Place>>),
 }
@@ -111,7 +111,7 @@ impl BoundMemberships<'_> {
                 let chunks = group.chunks(&[namespaces, segments, statuses]).await?;
                 let [namespaces, segments, statuses] =
                     <[LeafChunk; 3]>::try_from(chunks).map_err(|_| input.damage())?;
-                (namespaces, Told::Now(Places::new(segments, self.wanted).map_err(damaged)?), statuses)
+                (namespaces, Told::Now(Box::new(Places::new(segments, self.wanted).map_err(damaged)?)), statuses)
             }
             Some(places) => {
                 let chunks = group.chunks(&[namespaces, statuses]).await?;
