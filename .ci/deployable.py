@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Writes the template as MiniStack can deploy it: deployable.py PROGRAM KEY_SET OUTPUT [SID]
 
-Every function is PROGRAM (`local`, which is each of them on demand) in one archive beside OUTPUT; or PROGRAM is the folder in
-which `sam build` has left a package for each. KEY_SET is what tokens are verified with. The statement SID is left out, to see
-that it is needed.
+Every function is PROGRAM (`local`, which is each of them on demand) in one archive beside OUTPUT. KEY_SET is what tokens are
+verified with. The statement SID is left out, to see that it is needed.
 """
 
 import pathlib
@@ -40,7 +39,7 @@ def parameter(text, name, value):
 
 program, key_set, output = map(pathlib.Path, sys.argv[1:4])
 archive = output.with_suffix(".zip")
-if program.is_file() and not archive.exists():
+if not archive.exists():
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.write(program, "program")
         bootstrap = zipfile.ZipInfo("bootstrap")
@@ -48,11 +47,8 @@ if program.is_file() and not archive.exists():
         file.writestr(bootstrap, BOOTSTRAP)
 
 text = pathlib.Path("infra/template.yaml").read_text()
-built = re.compile(r"(?m)^  (\w+):\n(    Type: .*\n(?:    .*\n)*?)    Metadata: \{ BuildMethod: .*\n    Properties:\n")
-package = (lambda name: program.resolve() / name) if program.is_dir() else (lambda name: archive)
-text, functions = built.subn(lambda it: f"  {it[1]}:\n{it[2]}    Properties:\n      CodeUri: {package(it[1])}\n", text)
-assert functions == 7, functions
-text = text.replace("    CodeUri: ../\n", "")
+text = re.sub(r"    Metadata: \{ BuildMethod: .*\n", "", text)
+text = text.replace("    CodeUri: ../\n", f"    CodeUri: {archive}\n")
 for ours, theirs in OTHERWISE:
     assert ours in text, ours
     text = text.replace(ours, theirs)
