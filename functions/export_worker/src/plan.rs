@@ -252,13 +252,11 @@ async fn start<P: Ports>(ports: &P, job: &Job, work: Work) -> Result<Option<Job>
 /// P4, unless it is done or the job went another way; told on the record once all is sent, so that whatever stops a planner
 /// before that is noticed. A job without parts goes straight to its commit.
 async fn fan_out<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
-    let (State::Processing, Some(Work { parts, fanned_out: false, .. })) = (job.state, &job.work) else {
-        return Ok(());
-    };
+    let Some(work) = job.work_to_fan_out() else { return Ok(()) };
     let message = |task| Message::new(&job.tenant, job.id, task);
-    let messages: Vec<_> = match parts {
+    let messages: Vec<_> = match work.parts {
         0 => vec![message(Task::Commit)],
-        n => (0..*n).map(|part| message(Task::Part { part })).collect(),
+        n => (0..n).map(|part| message(Task::Part { part })).collect(),
     };
     ports.queue().send(&messages).await?;
     step::take(ports, job, Job::fan_out).await.map(drop)

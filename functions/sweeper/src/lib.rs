@@ -9,7 +9,7 @@ pub use wiring::{SETTINGS, run};
 
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{Job, JobError, JobRecord, Work};
+use domain::job::{Job, JobError, JobRecord};
 use domain::message::{Message, Task};
 use domain::ports::Clock;
 use domain::ports::jobs::{CollectJobs, Due, FindDue, MoveJobs, Part, PartRef, PartState, StoreError, Swap, WorkParts};
@@ -146,10 +146,8 @@ async fn sweep_job<J: MoveJobs, Q: SendMessages>(
     if jobs.swap(&next).await? == Swap::Moved {
         return Ok(());
     }
-    let task = match (next.state, &next.work) {
-        (State::New, _) | (State::Processing, Some(Work { fanned_out: false, .. })) => Task::Plan,
-        _ => Task::Commit,
-    };
+    let is_to_plan = next.state == State::New || next.work_to_fan_out().is_some();
+    let task = if is_to_plan { Task::Plan } else { Task::Commit };
     queue.send(&[Message::new(&next.tenant, next.id, task)]).await?;
     swept.jobs += 1;
     swept.given_up += usize::from(given_up);

@@ -133,6 +133,11 @@ pub struct Work {
 }
 
 impl Job {
+    /// The work of which not every part is known to have its message (P4); the sweeper has them sent again.
+    pub fn work_to_fan_out(&self) -> Option<&Work> {
+        self.work.as_ref().filter(|work| self.state == State::Processing && !work.fanned_out)
+    }
+
     /// How many shards the job can have: as many as any job, before it is known.
     pub fn shards(&self) -> u32 {
         self.work.as_ref().map_or(Work::MOST_SHARDS, |work| work.shards)

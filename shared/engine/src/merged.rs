@@ -16,6 +16,7 @@ mod merge;
 mod numbers;
 mod rank;
 mod round;
+mod rows;
 mod share;
 mod standing;
 mod unite;
@@ -27,6 +28,7 @@ mod tests;
 use crate::batches::Batches;
 use crate::error::EngineError;
 use crate::input::InputFile;
+use crate::lone::LoneRows;
 use crate::part::{Part, Progress, Step, Tally};
 use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
@@ -34,6 +36,7 @@ use index::Index;
 use kept::Kept;
 use round::Round;
 use share::Share;
+use std::collections::BTreeSet;
 use verdict::Verdict;
 
 /// Thousandths of a share's weight that are done once the rows are numbered, and once the first pass is through.
@@ -104,6 +107,14 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
         Ok(())
     }
 
+    /// The leaves of a file that the second pass reads: of rows that stand alone, and of those that are merged, too.
+    fn read_again(&self, source: usize, input: &InputFile<O>) -> Result<[BTreeSet<usize>; 2], EngineError> {
+        let alone = LoneRows::bind(self.part, source, input)?.leaves();
+        let mut all = alone.clone();
+        all.extend(self.part.layout.fragments.bind(source, input)?.leaves);
+        Ok([alone, all])
+    }
+
     /// Gives up if the first pass, which knows so many profiles, holds too many bytes. A single profile is held whatever
     /// it takes, as is what no halving makes smaller. What is kept has the room that is left.
     fn admit(&self, bytes: u64, profiles: usize, kept: &mut Kept) -> Result<(), Halt> {
@@ -118,11 +129,12 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
     }
 }
 
-/// Makes room for one more, in steps that leave little of it unused.
-fn grow<T>(items: &mut Vec<T>) {
+/// Adds one more, with room made in steps that leave little of it unused.
+fn push<T>(items: &mut Vec<T>, item: T) {
     if items.len() == items.capacity() {
         items.reserve_exact((items.len() / 4).max(64));
     }
+    items.push(item);
 }
 
 /// The bytes that a list holds, with its room.

@@ -81,16 +81,11 @@ impl Job {
         Ok(next)
     }
 
-    /// P4: the message of each part has been sent; refused unless PROCESSING and not yet told. Until then the sweeper has
-    /// them sent again.
+    /// P4: the message of each part has been sent; refused unless PROCESSING and not yet told.
     pub fn fan_out(&self, now: Millis) -> Result<Self, Refused> {
-        match (self.state, &self.work) {
-            (State::Processing, Some(work)) if !work.fanned_out => {
-                let work = Work { fanned_out: true, ..work.clone() };
-                Ok(Self { work: Some(work), ..self.next(State::Processing, now) })
-            }
-            _ => Err(Refused(self.state)),
-        }
+        let work = self.work_to_fan_out().ok_or(Refused(self.state))?;
+        let work = Work { fanned_out: true, ..work.clone() };
+        Ok(Self { work: Some(work), ..self.next(State::Processing, now) })
     }
 
     /// F1: PROCESSING → COMMITTING. The caller has read every shard complete. Competes with [`Job::cancel`]: whose write

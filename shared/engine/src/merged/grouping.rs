@@ -1,10 +1,9 @@
 //! How rows find their profiles, by their ids.
 
-use super::grow;
-use super::index::Rows;
 use super::mentions::{Mentioned, Mentions};
 use super::numbers::Numbers;
-use super::{Work, bytes_of};
+use super::rows::Rows;
+use super::{Work, bytes_of, push};
 use crate::hashes::Hashes;
 use crate::input::InputFile;
 use domain::ports::objects::{ReadObjects, WriteObjects};
@@ -78,21 +77,18 @@ impl Grouping {
                 }
                 run.is_mentioned |= is_mentioned;
                 rows.push(position, time);
-                grow(&mut rows.profile);
-                rows.profile.push(run.profiles);
+                push(&mut rows.profile, run.profiles);
             }
             Self::Hash(Hashed { hashes, numbers, of_rows, are_several }) => {
                 let hash = hashes.of(id);
                 rows.push(position, time);
                 match of_rows {
                     None => {
-                        grow(&mut rows.profile);
-                        rows.profile.push(numbers.of(hash));
+                        push(&mut rows.profile, numbers.of(hash));
                     }
                     Some(of_rows) => {
                         *are_several |= of_rows.first().is_some_and(|first| *first != hash);
-                        grow(of_rows);
-                        of_rows.push(hash);
+                        push(of_rows, hash);
                     }
                 }
             }
@@ -122,9 +118,8 @@ impl Grouping {
                     for (file, input) in inputs.iter().enumerate() {
                         for &group in &input.groups {
                             let (mentioned, first) = (Mentioned::of(mentions, file, group), input.first_row(group));
-                            let number = |row: &usize| (u64::from(rows.position[*row]) - first) as usize;
-                            let mentioned = rows.of_group(file, input, group).filter(|row| mentioned.hold(number(row)));
-                            for row in mentioned {
+                            let of_group = rows.of_group(file, input, group);
+                            for row in of_group.filter(|row| mentioned.hold(rows.number(first, *row))) {
                                 numbers.of(of_rows[row]);
                             }
                         }

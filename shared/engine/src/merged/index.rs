@@ -5,8 +5,9 @@ use super::hash::iceberg_hash;
 use super::kept::Kept;
 use super::mentions::{Mentioned, Mentions};
 use super::rank::NO_TIME;
+use super::rows::Rows;
 use super::standing::Standing;
-use super::{Halt, NUMBERED, Work, bytes_of, grow};
+use super::{Halt, NUMBERED, Work};
 use crate::deletes::Deleted;
 use crate::error::EngineError;
 use crate::gathered::Gathering;
@@ -23,10 +24,10 @@ use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::IdentityGraph;
 use futures::StreamExt;
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 /// Stands for a row that is not meant.
 pub(super) const NO_ROW: u32 = u32::MAX;
+
 /// What is known of the rows.
 pub(super) struct Index {
     /// The rows that are meant.
@@ -37,97 +38,6 @@ pub(super) struct Index {
     pub(super) profiles: usize,
     /// Number of profile ids, which profiles share where identities stand alone.
     pub(super) ids: usize,
-}
-
-/// The rows of a part that are meant: not deleted, of profiles that are done now, and that may be exported. In order of
-/// file and position.
-#[derive(Default)]
-pub(super) struct Rows {
-    /// The position of each in its file.
-    pub(super) position: Vec<u32>,
-    /// The profile of each.
-    pub(super) profile: Vec<u32>,
-    /// When each was ingested, in microseconds; [`NO_TIME`] where that is not known, or nothing asks for it.
-    pub(super) ingest_time: Vec<i64>,
-    /// Where the rows of each file end.
-    ends: Vec<usize>,
-}
-
-impl Rows {
-    /// The rows of a file.
-    pub(super) fn of_file(&self, file: usize) -> Range<usize> {
-        file.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[file]
-    }
-
-    /// The file of a row.
-    pub(super) fn file_of(&self, row: usize) -> usize {
-        self.ends.partition_point(|end| *end <= row)
-    }
-
-    /// The rows of a row group.
-    pub(super) fn of_group<O: ReadObjects>(&self, file: usize, input: &InputFile<O>, group: usize) -> Range<usize> {
-        let of_file = self.of_file(file);
-        let positions = &self.position[of_file.clone()];
-        let before = |end: u64| of_file.start + positions.partition_point(|at| u64::from(*at) < end);
-        let first = input.first_row(group);
-        before(first)..before(first + input.rows(group))
-    }
-
-    /// Rows of a row group by their numbers in it.
-    pub(super) fn numbers<O: ReadObjects>(&self, input: &InputFile<O>, group: usize, rows: &[u32]) -> Vec<u32> {
-        let first = input.first_row(group);
-        let number = |row: &u32| (u64::from(self.position[*row as usize]) - first) as u32;
-        rows.iter().map(number).collect()
-    }
-
-    /// The bytes that it holds.
-    pub(super) fn bytes(&self) -> u64 {
-        bytes_of(&self.position) + bytes_of(&self.profile) + bytes_of(&self.ingest_time) + bytes_of(&self.ends)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.position.len()
-    }
-
-    /// Adds a row, but for its profile.
-    pub(super) fn push(&mut self, position: u32, ingest_time: i64) {
-        grow(&mut self.position);
-        grow(&mut self.ingest_time);
-        self.position.push(position);
-        self.ingest_time.push(ingest_time);
-    }
-
-    /// Ends a file.
-    pub(super) fn end_file(&mut self) {
-        self.ends.push(self.position.len());
-    }
-
-    /// Takes the rows from that one on back.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.position.truncate(count);
-        self.profile.truncate(count);
-        self.ingest_time.truncate(count);
-    }
-
-    /// Keeps the rows of which the profile is known, and no more room than they take.
-    pub(super) fn keep(&mut self, profile: impl Fn(usize) -> Option<u32>) {
-        let (mut kept, mut from) = (0, 0);
-        for end in &mut self.ends {
-            for row in from..*end {
-                if let Some(profile) = profile(row) {
-                    grow(&mut self.profile);
-                    self.profile.push(profile);
-                    (self.position[kept], self.ingest_time[kept]) = (self.position[row], self.ingest_time[row]);
-                    kept += 1;
-                }
-            }
-            (from, *end) = (*end, kept);
-        }
-        self.position.truncate(kept);
-        self.ingest_time.truncate(kept);
-        self.position.shrink_to_fit();
-        self.ingest_time.shrink_to_fit();
-    }
 }
 
 impl Index {
@@ -226,12 +136,12 @@ impl Rows {
 struct Reading<'m> {
     rows: Rows,
     mentions: Option<&'m Mentions>,
-    by: Grouping,
+    grouping: Grouping,
 }
 
 impl<'m> Reading<'m> {
-    fn new(mentions: Option<&'m Mentions>, by: Grouping) -> Self {
-        Self { rows: Rows::default(), mentions, by }
+    fn new(mentions: Option<&'m Mentions>, grouping: Grouping) -> Self {
+        Self { rows: Rows::default(), mentions, grouping }
     }
 
     /// Reads all files: the rows, and how many ids they have. `None`: they are not in the order that was hoped for.
@@ -246,13 +156,13 @@ impl<'m> Reading<'m> {
             if !nobody {
                 self.file(work, file, input, kept, tally).await?;
             }
-            if self.by.is_lost() {
+            if self.grouping.is_lost() {
                 return Ok(None);
             }
-            self.by.end_file(&mut self.rows);
+            self.grouping.end_file(&mut self.rows);
             work.report(tally, NUMBERED * (file as u64 + 1) / work.inputs.len() as u64)?;
         }
-        let ids = self.by.settle(&mut self.rows, work.inputs, self.mentions);
+        let ids = self.grouping.settle(&mut self.rows, work.inputs, self.mentions);
         self.admit(work, 0, kept)?;
         Ok(Some((self.rows, ids)))
     }
@@ -289,7 +199,7 @@ impl<'m> Reading<'m> {
                     self.rows(work, (at, input, group), &leaves, columns, kept, tally).await?;
                 }
             }
-            if self.by.is_lost() {
+            if self.grouping.is_lost() {
                 break;
             }
         }
@@ -342,7 +252,7 @@ impl<'m> Reading<'m> {
             }
             self.admit(work, chunk.kept_bytes(), kept)?;
             tally.report(0)?;
-            if self.by.is_lost() {
+            if self.grouping.is_lost() {
                 return Ok(());
             }
         }
@@ -378,7 +288,7 @@ impl<'m> Reading<'m> {
             read += batch.len();
             self.admit(work, 0, kept)?;
             tally.report(0)?;
-            if self.by.is_lost() {
+            if self.grouping.is_lost() {
                 return Ok(());
             }
         }
@@ -392,8 +302,8 @@ impl<'m> Reading<'m> {
         more: usize,
         kept: &mut Kept,
     ) -> Result<(), Halt> {
-        let bytes = self.rows.bytes() + self.by.bytes();
-        work.admit(bytes, self.by.profiles(&self.rows), kept)?;
+        let bytes = self.rows.bytes() + self.grouping.bytes();
+        work.admit(bytes, self.grouping.profiles(&self.rows), kept)?;
         kept.fit(work.part.task.settings.index_bytes.saturating_sub(bytes + more as u64));
         Ok(())
     }
@@ -409,7 +319,7 @@ impl<'m> Reading<'m> {
     ) {
         let slice = work.part.task.part.slice;
         if slice.is_none_or(|slice| slice.holds(iceberg_hash(id))) && work.share.holds(id) {
-            self.by.take(&mut self.rows, ((first_row + row as u64) as u32, time), is_mentioned, id);
+            self.grouping.take(&mut self.rows, ((first_row + row as u64) as u32, time), is_mentioned, id);
         }
     }
 }

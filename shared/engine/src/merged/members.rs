@@ -2,10 +2,10 @@
 
 use super::index::{Index, NO_ROW};
 use super::kept::Kept;
+use super::mentions::Mentioned;
 use super::rank::{NO_TIME, Rank};
-use super::{Halt, JUDGED, NUMBERED, Work, bytes_of, grow};
+use super::{Halt, JUDGED, NUMBERED, Work, bytes_of, push};
 use crate::batches::Targets;
-use crate::lone::LoneRows;
 use crate::membership::{Asked, Found, Statuses, Wanted};
 use crate::part::{Progress, Step, Tally};
 use crate::row_group::RowGroup;
@@ -59,11 +59,9 @@ impl<'a> Members<'a> {
             let source = work.part.task.part.files[at].source;
             let Some(column) = &work.part.sources[source].memberships else { continue };
             let Some(bound) = column.bind(wanted, input, true)? else { continue };
-            let moved = LoneRows::bind(work.part, source, input)?.leaves();
-            let mut merged = moved.clone();
-            merged.extend(work.part.layout.fragments.bind(source, input)?.leaves);
+            let [moved, merged] = work.read_again(source, input)?;
             for &group in &input.groups {
-                if !index.mentions.as_ref().is_none_or(|mentions| mentions.any(at, group)) {
+                if let Mentioned::None = Mentioned::of(index.mentions.as_ref(), at, group) {
                     continue;
                 }
                 let of_group = index.rows.of_group(at, input, group);
@@ -107,7 +105,7 @@ impl<'a> Members<'a> {
     fn spread(&self, meant: &[u32], first: u64, count: u64) -> Vec<u32> {
         let mut rows = vec![NO_ROW; count as usize];
         for row in meant {
-            rows[(u64::from(self.index.rows.position[*row as usize]) - first) as usize] = *row;
+            rows[self.index.rows.number(first, *row as usize)] = *row;
         }
         rows
     }
@@ -120,16 +118,14 @@ impl<'a> Members<'a> {
         }
         let time = m.time.map_or(NO_TIME, |time| time.0);
         let slot = self.slots.of(namespace, m.segment, asked);
-        grow(&mut self.facts);
-        self.facts.push(Fact { time, profile, row, slot, status: m.status, present: m.present });
+        push(&mut self.facts, Fact { time, profile, row, slot, status: m.status, present: m.present });
     }
 
     fn hit(&mut self, profile: u32, asked: &[Asked], status: Statuses, time: Option<Micros>) {
         for entry in self.wanted.matched(asked, status, time) {
             self.members[profile as usize] = true;
             if let Some(matches) = &mut self.matches {
-                grow(matches);
-                matches.push((profile, entry));
+                push(matches, (profile, entry));
             }
         }
     }

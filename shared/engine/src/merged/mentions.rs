@@ -5,7 +5,6 @@ use super::Work;
 use super::kept::Kept;
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::lone::LoneRows;
 use crate::membership::{BoundMemberships, Wanted};
 use crate::part::{Progress, Step, Tally};
 use crate::row_group::RowGroup;
@@ -34,19 +33,13 @@ impl Mentions {
             let column = work.part.sources[source].memberships.as_ref();
             let bound = column.map(|column| column.bind(wanted, input, true)).transpose()?.flatten();
             let Some(bound) = bound else { continue };
-            let mut again = LoneRows::bind(work.part, source, input)?.leaves();
-            again.extend(work.part.layout.fragments.bind(source, input)?.leaves);
+            let [_, again] = work.read_again(source, input)?;
             for &group in &input.groups {
                 let rows = of_group(work, &bound, (at, input, group), &again, kept, tally).await?;
                 groups.extend((!rows.is_empty()).then_some(((at, group), rows)));
             }
         }
         Ok(Self { groups })
-    }
-
-    /// Whether there are any in a row group.
-    pub(super) fn any(&self, file: usize, group: usize) -> bool {
-        self.groups.contains_key(&(file, group))
     }
 
     /// Whether there are none at all.

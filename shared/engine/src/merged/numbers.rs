@@ -1,6 +1,6 @@
 //! Numbers for things that are known by their hashes.
 
-use super::{bytes_of, grow};
+use super::{bytes_of, push};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -25,8 +25,7 @@ impl Numbers {
             Entry::Vacant(new) => {
                 let number = hashes.len() as u32;
                 new.insert(number);
-                grow(&mut self.hashes);
-                self.hashes.push(hash);
+                push(&mut self.hashes, hash);
                 number
             }
         }

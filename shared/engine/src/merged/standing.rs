@@ -1,10 +1,10 @@
 //! Without an identity graph every identity stands alone: rows of one profile id with different primary identities are
 //! different profiles.
 
-use super::index::Rows;
 use super::kept::Kept;
 use super::numbers::Numbers;
-use super::{Halt, Work, bytes_of, grow};
+use super::rows::Rows;
+use super::{Halt, Work, bytes_of, push};
 use crate::gathered::Gathering;
 use crate::hashes::Hashes;
 use crate::identities::BoundPrimary;
@@ -102,8 +102,7 @@ impl Standing {
             let profile = if *sharing == Sharing::Taken { self.count } else { id };
             self.count += u32::from(*sharing == Sharing::Taken);
             *sharing = Sharing::Taken;
-            grow(&mut self.profiles);
-            self.profiles.push(profile);
+            push(&mut self.profiles, profile);
         }
         self.profiles[number]
     }
