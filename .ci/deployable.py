@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the template as MiniStack can deploy it: deployable.py PROGRAM KEY_SET OUTPUT [SID]
+"""Writes the template as MiniStack can deploy it: deployable.py CODE KEY_SET OUTPUT [SID]
 
-Every function is PROGRAM (`local`, which is each of them on demand) in one archive beside OUTPUT. KEY_SET is what tokens are
-verified with. The statement SID is left out, to see that it is needed.
+CODE is the folder in which `sam build` has left a package for each function, or a program (`local`) that is each of them on
+demand and goes into one archive beside OUTPUT. KEY_SET is what tokens are verified with. The statement SID is left out, to
+see that it is needed.
 """
 
 import pathlib
@@ -37,17 +38,29 @@ def parameter(text, name, value):
     return changed
 
 
-program, key_set, output = map(pathlib.Path, sys.argv[1:4])
-archive = output.with_suffix(".zip")
-if not archive.exists():
+
+def archive_of(program, archive):
+    """The program as any function."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.write(program, "program")
         bootstrap = zipfile.ZipInfo("bootstrap")
         bootstrap.external_attr = 0o100755 << 16
         file.writestr(bootstrap, BOOTSTRAP)
 
+
+code, key_set, output = map(pathlib.Path, sys.argv[1:4])
 text = pathlib.Path("infra/template.yaml").read_text()
-text = re.sub(r"    Metadata: \{ BuildMethod: .*\n", "", text)
+if code.is_dir():
+    packaged = rf"\1    Properties:\n      CodeUri: {code.resolve()}/\2\n"
+    archive = code
+else:
+    packaged = r"\1    Properties:\n"
+    archive = output.with_suffix(".zip")
+    if not archive.exists():
+        archive_of(code, archive)
+function = r"(  (\w+):\n    Type: AWS::Serverless::Function\n)    Metadata: \{ BuildMethod: .*\n    Properties:\n"
+text, times = re.subn(function, packaged, text)
+assert times == 7, times
 text = text.replace("    CodeUri: ../\n", f"    CodeUri: {archive}\n")
 for ours, theirs in OTHERWISE:
     assert ours in text, ours

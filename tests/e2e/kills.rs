@@ -49,7 +49,7 @@ async fn whatever_is_killed_every_job_ends_each_member_stands_once_and_nothing_i
     }
     assert_eq!(world.queue(&world.dead_letters()).await["ApproximateNumberOfMessages"], "0");
     collected(&world).await;
-    assert_eq!(left_behind(&mut world).await, Vec::<String>::new());
+    assert_eq!(left_behind(&mut world, jobs.len()).await, Vec::<String>::new());
 
     println!("{} jobs, {} kills: {kills:?}", jobs.len(), kills.values().sum::<usize>());
     println!("{JOBS} jobs undisturbed were done after {calm:.1} s");
@@ -132,17 +132,36 @@ fn partitions(world: &World) -> Vec<String> {
     }
 }
 
-/// What should not be there once everything is cleaned up after: plans, lists, shards, parts, uploads, and files of the export
-/// dataset that its table does not name.
-async fn left_behind(world: &mut World) -> Vec<String> {
+/// What should not be there once everything is cleaned up after: plans, lists, shards, parts, uploads, files of the export
+/// dataset that its table does not name, and files of commits that were overtaken.
+async fn left_behind(world: &mut World, jobs: usize) -> Vec<String> {
     let named: BTreeSet<String> = world.exported_files().await.into_iter().collect();
     let is_left = |path: &String| {
         let is_ours = path.contains("/jobs/") || path.contains("/.upload") || path.contains("/batchId=");
         is_ours && !named.iter().any(|location| path.ends_with(location.trim_start_matches("s3:/")))
     };
-    let mut left: Vec<_> = files(world.stack().emulators().s3.folder()).into_iter().filter(is_left).collect();
+    let all = files(world.stack().emulators().s3.folder());
+    let folder = named.first().and_then(|location| location.trim_start_matches("s3:/").split_once("/data/"));
+    let metadata = format!("{}/metadata/", folder.unwrap().0);
+    let mut left = overtaken(all.iter().filter_map(|path| path.split_once(&metadata)).map(|(_, name)| name), jobs);
+    left.extend(all.iter().filter(|path| is_left(path)).cloned());
     // Shards and parts lie under organization, sandbox, job and shard.
     left.extend(partitions(world).into_iter().filter(|key| key.split('#').count() == 4));
+    left
+}
+
+/// What a table's metadata folder has beyond one manifest and one list of manifests a job, and one file a version.
+fn overtaken<'a>(names: impl Iterator<Item = &'a str>, jobs: usize) -> Vec<String> {
+    let (lists, others): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with("snap-"));
+    let (manifests, metadata): (Vec<_>, Vec<_>) = others.into_iter().partition(|name| name.ends_with("-m0.avro"));
+    let mut versions = BTreeSet::new();
+    let twice = metadata.iter().filter(|name| !versions.insert(name.split('-').next()));
+    let mut left: Vec<_> = twice.map(|name| (*name).to_owned()).collect();
+    for (kind, names) in [("lists of manifests", lists), ("manifests", manifests)] {
+        if names.len() != jobs {
+            left.push(format!("{} {kind} of {jobs} jobs", names.len()));
+        }
+    }
     left
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const MANAGED: [&str; 2] = ["service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"];
 
 /// A call in a function's code → the actions behind it. A write in a transaction needs the action of its kind.
-const CALLS: [(&str, &[&str]); 39] = [
+const CALLS: [(&str, &[&str]); 40] = [
     ("clients.client(", &["dynamodb:GetItem"]),
     ("registry.registry(", &["dynamodb:Query"]),
     ("registry.put_entry(", &["dynamodb:PutItem"]),
@@ -20,6 +20,7 @@ const CALLS: [(&str, &[&str]); 39] = [
     ("jobs.swap(", &["dynamodb:UpdateItem"]),
     ("jobs.delete(", &["dynamodb:DeleteItem"]),
     ("jobs.report(", &["dynamodb:UpdateItem"]),
+    ("jobs.report_seen(", &["dynamodb:UpdateItem"]),
     ("jobs.create_shards(", &["dynamodb:ConditionCheckItem", "dynamodb:PutItem"]),
     ("jobs.create_parts(", &["dynamodb:PutItem"]),
     ("jobs.claim(", &["dynamodb:ConditionCheckItem", "dynamodb:UpdateItem"]),

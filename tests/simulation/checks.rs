@@ -12,7 +12,7 @@ use domain::ports::objects::Location;
 use domain::state::State;
 use domain::tenant::Tenant;
 use std::collections::{BTreeMap, BTreeSet};
-use testkit::{Snapshot, Tables};
+use testkit::{MemoryTable, Snapshot, Tables};
 
 type JobKey = (Tenant, JobId);
 
@@ -240,6 +240,9 @@ impl Seen {
             for (at, body) in &self.visible {
                 hold(objects.get(at) == Some(body), || format!("I6: {at} is visible and was changed or deleted"))?;
             }
+            for at in commit_files(world) {
+                hold(objects.contains_key(&at), || format!("I6: {at} makes a snapshot and was deleted"))?;
+            }
             Ok(())
         })
     }
@@ -293,7 +296,8 @@ impl Seen {
         hold(overslept || world.objects.open_uploads() == 0, || {
             format!("G: {} uploads are left", world.objects.open_uploads())
         })?;
-        let visible: BTreeSet<&Location> = self.visible.keys().collect();
+        let of_commits = commit_files(world);
+        let visible: BTreeSet<&Location> = self.visible.keys().chain(&of_commits).collect();
         world.objects.inspect(|objects| {
             let is_dropped = |at: &Location| {
                 at.bucket == "lake" && self.dropped.iter().any(|tenant| at.key.starts_with(&tenant.object_prefix()))
@@ -306,6 +310,11 @@ impl Seen {
             Ok(())
         })
     }
+}
+
+/// The files that the tables' snapshots are made of.
+fn commit_files(world: &World) -> Vec<Location> {
+    world.lake.inspect(|tables| tables.values().flat_map(MemoryTable::commit_files).collect())
 }
 
 /// All rows of the snapshots that a job has pinned.

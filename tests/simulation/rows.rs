@@ -55,11 +55,12 @@ impl ExportParts for Rows {
         mut progress: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
         let rows = of_part(part);
+        let whole = (rows.len() * plan.batches.len()).max(1) as u64;
         let (mut files, mut counts) = (Vec::new(), Counts::default());
         for batch in &plan.batches {
             for (n, rows) in rows.chunks(FILE_ROWS).enumerate() {
                 let at = file_at(batch, n);
-                let report = Progress { weight: 0, rows: counts.rows };
+                let report = Progress { weight: part.weight() * counts.rows / whole, rows: counts.rows };
                 let written = match progress(report) {
                     Step::Continue => self.write(&at, rows).await.map_err(EngineError::Objects),
                     Step::Stop => Err(EngineError::Stopped),

@@ -3,8 +3,9 @@
 
 use crate::plain::{Plain, Trouble};
 use crate::world::World;
+use domain::job::render;
 use domain::state::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 type Rows = BTreeMap<String, Vec<u64>>;
@@ -160,6 +161,22 @@ fn a_part_that_takes_too_long_goes_on_as_halves_that_export_the_same() {
     assert_eq!(plain.state(), Some(State::Succeeded));
     assert!(plain.seen.rows().values().eq(rows.values()));
     assert_eq!(plain.seen.splits, 3 + 3 * 2 * 3, "each part has two row groups of four rows");
+}
+
+#[test]
+fn a_part_at_work_tells_how_far_it_is() {
+    let mut plain = Plain::over(World::calm(1), &[]);
+    let mut seen = BTreeSet::new();
+    while plain.state() != Some(State::Succeeded) {
+        plain.world.clock.advance_seconds(2);
+        plain.step().unwrap();
+        let records = plain.world.jobs.inspect(|tables| tables.jobs.values().cloned().collect::<Vec<_>>());
+        let under_way = records.iter().filter(|record| record.progress.parts_done == 0);
+        let shown = under_way.map(|record| render(record)["progress"]["percent"].as_u64().unwrap());
+        seen.extend(shown);
+    }
+    // A part of eight rows in two batches is written in four files.
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 42, 50, 92]);
 }
 
 #[test]

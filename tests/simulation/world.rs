@@ -49,12 +49,13 @@ impl World {
     pub fn new(dice: &Dice, tenants: usize) -> Self {
         let losses = *dice.one_of(&[0, 5, 20, 60]).unwrap_or(&0);
         let storm = Arc::new(Storm::new(dice.clone(), losses));
+        let objects = MemoryObjects::under(storm.clone());
         let world = Self {
             storm: storm.clone(),
             clock: ManualClock::at(fixtures::NOW),
             jobs: MemoryJobs::under(storm.clone()),
-            lake: MemoryLake::under(storm.clone()),
-            objects: MemoryObjects::under(storm.clone()),
+            lake: MemoryLake::under(storm.clone(), objects.clone()),
+            objects,
             queue: MemoryQueue::under(storm.clone()),
             registry: MemoryRegistry::default(),
             tenants: (0..tenants).map(|n| Tenant::new(&format!("ORG{n}@AdobeOrg"), "prod").unwrap()).collect(),

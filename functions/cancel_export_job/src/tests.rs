@@ -210,6 +210,10 @@ impl MoveJobs for Racing {
     async fn report(&self, _: &Tenant, _: JobId, _: Progress) -> Result<(), StoreError> {
         unreachable!("no route reports progress")
     }
+
+    async fn report_seen(&self, _: &Tenant, _: JobId, _: u64) -> Result<(), StoreError> {
+        unreachable!("no route reports progress")
+    }
 }
 
 async fn raced(before: State, moves: Vec<Move>) -> (Value, Option<State>) {

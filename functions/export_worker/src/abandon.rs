@@ -24,7 +24,12 @@ pub async fn settle<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
         return Err(Halt::Later("the plan of a job whose commit is abandoned cannot be found".into()));
     };
     for _ in 0..commit::SWAPS_PER_MESSAGE {
-        let attempt = commit::of(&plan, Vec::new(), uuid_v4(ports.random().bits()));
+        let commit_uuid = uuid_v4(ports.random().bits());
+        let record = step::take(ports, job, |job, now| job.attempt_abandon(commit_uuid.clone(), now)).await?;
+        if record.is_none() {
+            return Ok(());
+        }
+        let attempt = commit::of(&plan, Vec::new(), commit_uuid);
         match ports.lake().abandon(&attempt).await {
             Ok(Abandoned::Visible) => return succeed(ports, job).await,
             Ok(Abandoned::Never) | Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => {

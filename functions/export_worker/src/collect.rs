@@ -41,15 +41,44 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
 
 /// Deletes the job's files that nothing names, and frees its uploads.
 async fn drop_files<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<(), Halt> {
-    let Some(data) = Location::parse(&plan.target.data_prefix) else { return Ok(()) };
-    let kept = kept(ports, job, plan).await?;
+    let named = named(ports, job, plan).await?;
+    let kept = match &named {
+        Some(named) => kept(ports, job, named).await?,
+        None => None,
+    };
     if kept.is_none() {
         tracing::warn!("it cannot be told which of the job's files are visible; all stay");
     }
+    if let Some(named) = &named {
+        drop_commits(ports, job, named).await?;
+    }
+    drop_parts(ports, plan, kept.as_ref()).await
+}
+
+/// Deletes what commits wrote that were overtaken.
+async fn drop_commits<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<(), Halt> {
+    // A snapshot may have been expired that others build on.
+    let is_forgotten = job.state == State::Succeeded && !named.committed;
+    let Some(folder) = Location::parse(&named.metadata_folder) else { return Ok(()) };
+    if is_forgotten || named.overtaken.is_empty() {
+        return Ok(());
+    }
+    for (at, _) in ports.objects().list(&folder).await? {
+        let name = at.key.rsplit('/').next().unwrap_or_default();
+        if named.overtaken.iter().any(|uuid| name.contains(uuid.as_str())) {
+            ports.objects().delete(&at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes parts' files that are not kept, and frees uploads.
+async fn drop_parts<P: Ports>(ports: &P, plan: &Plan, kept: Option<&BTreeSet<String>>) -> Result<(), Halt> {
+    let Some(data) = Location::parse(&plan.target.data_prefix) else { return Ok(()) };
     for batch in &plan.batches {
         let folder = data.join(&batch_folder(batch));
         ports.objects().abort_uploads(&folder, is_ours).await?;
-        let Some(kept) = &kept else { continue };
+        let Some(kept) = kept else { continue };
         for (at, _) in ports.objects().list(&folder).await? {
             if is_ours(&at) && !kept.contains(&at.to_string()) {
                 ports.objects().delete(&at).await?;
@@ -64,18 +93,23 @@ fn is_ours(at: &Location) -> bool {
     at.key.rsplit('/').next().is_some_and(is_part_file)
 }
 
+/// What the table has of the job. `None` = it cannot be told.
+async fn named<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<Option<Named>, Halt> {
+    let look = commit::of(plan, Vec::new(), String::new());
+    match ports.lake().named(&look, &job.commit_uuids).await {
+        Ok(named) => Ok(Some(named)),
+        Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => {
+            // A table that took a commit may have another name now and show it still.
+            Ok(job.commit_uuids.is_empty().then(Named::default))
+        }
+        Err(error) => Err(Halt::Later(Box::new(error))),
+    }
+}
+
 /// The files that stay: what the table names and, of a job that is visible, all that it committed, since older snapshots
 /// may name what the current one does not. `None` = it cannot be told.
-async fn kept<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<Option<BTreeSet<String>>, Halt> {
-    let look = commit::of(plan, Vec::new(), String::new());
-    let named = match ports.lake().named(&look).await {
-        Ok(named) => named,
-        Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) if job.commit_uuids.is_empty() => Named::default(),
-        // The table may have another name now and show them still.
-        Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => return Ok(None),
-        Err(error) => return Err(Halt::Later(Box::new(error))),
-    };
-    let mut kept = named.files;
+async fn kept<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<Option<BTreeSet<String>>, Halt> {
+    let mut kept = named.files.clone();
     if named.committed || job.state == State::Succeeded {
         match commit::outputs(ports, job).await.map(commit::sum) {
             Ok((files, counts)) if job.counts.as_ref().is_some_and(|c| c.rows == counts.rows) => {

@@ -89,14 +89,14 @@ pub async fn handle<P: Ports>(ports: &P, message: &Message) -> Result<(), Halt> 
         tracing::info!("the job's record is gone; nothing to do");
         return Ok(());
     };
-    let job = record.job;
+    let job = &record.job;
     let step = match message.task {
-        Task::Plan => plan::plan(ports, &job).await,
-        Task::Part { part } => part::export(ports, &job, part).await,
-        Task::Commit | Task::Collect => commit::advance(ports, &job).await,
+        Task::Plan => plan::plan(ports, job).await,
+        Task::Part { part } => part::export(ports, &record, part).await,
+        Task::Commit | Task::Collect => commit::advance(ports, job).await,
     };
     match step {
-        Err(Halt::Permanent(error)) => end::fail(ports, &job, error).await,
+        Err(Halt::Permanent(error)) => end::fail(ports, job, error).await,
         other => other,
     }
 }

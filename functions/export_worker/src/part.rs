@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::guard::Guard;
 use domain::id::{BatchId, uuid_v4};
 use domain::instant::Millis;
-use domain::job::{Job, Progress, Work};
+use domain::job::{Job, JobRecord, Progress, Work};
 use domain::message::{Message, Task};
 use domain::plan::{OutputList, Plan, PlannedPart, part_file};
 use domain::ports::jobs::{Claim, EndJobs, MoveJobs, Part, PartDone, PartRef, PartSplit, Shard, Swap, WorkParts};
@@ -16,10 +16,14 @@ use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::state::State;
 use engine::{EngineError, Step};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Between two words of a part at work about its progress.
+const SECONDS_BETWEEN_REPORTS: i64 = 2;
 
 /// Exports one part of a job, unless it is done, gated or in other hands.
-pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), Halt> {
+pub async fn export<P: Ports>(ports: &P, record: &JobRecord, number: u32) -> Result<(), Halt> {
+    let job = &record.job;
     let (State::Processing, Some(work)) = (job.state, &job.work) else { return Ok(()) };
     let part =
         PartRef { tenant: job.tenant.clone(), job: job.id, shard: Work::shard_of(number, work.shards), part: number };
@@ -38,7 +42,8 @@ pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), H
     if claimed.attempt > most {
         return Err(Halt::never_finished(number, most, &plan, &planned));
     }
-    let mine = Mine { part, claimed, owner, halves: plan.halves(number, work.shards) };
+    let seen = Seen { work, before: record.progress.weight_done, here: AtomicU64::new(0) };
+    let mine = Mine { part, claimed, owner, halves: plan.halves(number, work.shards), seen };
     match work_on(ports, &plan, &planned, &mine).await? {
         Worked::Out(list) => hand_in(ports, job, work, &mine, list).await,
         Worked::TooLong => leave_halves(ports, &mine).await,
@@ -47,11 +52,21 @@ pub async fn export<P: Ports>(ports: &P, job: &Job, number: u32) -> Result<(), H
 }
 
 /// A part under this worker's claim.
-struct Mine {
+struct Mine<'a> {
     part: PartRef,
     claimed: Part,
     owner: String,
     halves: Option<[u32; 2]>,
+    seen: Seen<'a>,
+}
+
+/// How much of a job's work this worker sees done, in planned bytes.
+struct Seen<'a> {
+    work: &'a Work,
+    /// Of other parts, when this one was begun.
+    before: u64,
+    /// Of this part.
+    here: AtomicU64,
 }
 
 /// What became of the work.
@@ -65,7 +80,7 @@ enum Worked {
 }
 
 /// W2 and W3: exports while the lease is kept alive, as long as there is time.
-async fn work_on<P: Ports>(ports: &P, plan: &Plan, planned: &PlannedPart, mine: &Mine) -> Result<Worked, Halt> {
+async fn work_on<P: Ports>(ports: &P, plan: &Plan, planned: &PlannedPart, mine: &Mine<'_>) -> Result<Worked, Halt> {
     let number = mine.part.part;
     let prefix = Location::parse(&plan.target.data_prefix);
     let prefix = prefix.ok_or_else(|| Halt::permanent(Code::Internal, "The job's plan names no folder."))?;
@@ -76,12 +91,19 @@ async fn work_on<P: Ports>(ports: &P, plan: &Plan, planned: &PlannedPart, mine: 
     let file_at = |batch: &BatchId, n: usize| prefix.join(&part_file(number, attempt, owner, batch, n));
     let time_is_up = ports.clock().now().plus_seconds(ports.settings().split_after_seconds.into());
     let (lost, late) = (AtomicBool::new(false), AtomicBool::new(false));
-    let export = ports.engine().export(plan, planned, file_at, |_| {
+    let export = ports.engine().export(plan, planned, file_at, |progress| {
+        mine.seen.here.store(progress.weight, Ordering::Relaxed);
         let is_late = mine.halves.is_some() && ports.clock().now() >= time_is_up;
         late.fetch_or(is_late, Ordering::Relaxed);
         if is_late || lost.load(Ordering::Relaxed) { Step::Stop } else { Step::Continue }
     });
-    let alive = keep_alive(ports, mine, &lost);
+    let alive = async {
+        tokio::select! {
+            biased;
+            () = keep_alive(ports, mine, &lost) => {}
+            () = tell_progress(ports, mine) => {}
+        }
+    };
     tokio::pin!(export, alive);
     let outcome = tokio::select! {
         biased;
@@ -98,7 +120,7 @@ async fn work_on<P: Ports>(ports: &P, plan: &Plan, planned: &PlannedPart, mine: 
 
 /// W3: renews the lease thrice in its time; returns, with `lost` raised, once the part is no longer ours or its gate is
 /// closed. An answer that does not come is no reason to stop: the commit's own guard decides.
-async fn keep_alive<P: Ports>(ports: &P, mine: &Mine, lost: &AtomicBool) {
+async fn keep_alive<P: Ports>(ports: &P, mine: &Mine<'_>, lost: &AtomicBool) {
     let lease = i64::from(ports.settings().lease_seconds);
     loop {
         let now = ports.clock().now();
@@ -113,8 +135,26 @@ async fn keep_alive<P: Ports>(ports: &P, mine: &Mine, lost: &AtomicBool) {
     lost.store(true, Ordering::Relaxed);
 }
 
+/// W3: tells how much of the job is seen done, where it shows in the percent, every two seconds at most. Never ends.
+async fn tell_progress<P: Ports>(ports: &P, mine: &Mine<'_>) {
+    let Mine { part, seen, .. } = mine;
+    let mut told = seen.work.percent(seen.before);
+    loop {
+        ports.clock().sleep_until(ports.clock().now().plus_seconds(SECONDS_BETWEEN_REPORTS)).await;
+        let weight = seen.before + seen.here.load(Ordering::Relaxed);
+        let percent = seen.work.percent(weight);
+        if percent <= told {
+            continue;
+        }
+        match ports.jobs().report_seen(&part.tenant, part.job, weight).await {
+            Ok(()) => told = percent,
+            Err(error) => tracing::warn!(%error, "the progress could not be told"),
+        }
+    }
+}
+
 /// W5: the halves in place of the part, each with a message of its own.
-async fn leave_halves<P: Ports>(ports: &P, mine: &Mine) -> Result<(), Halt> {
+async fn leave_halves<P: Ports>(ports: &P, mine: &Mine<'_>) -> Result<(), Halt> {
     let Some(halves) = mine.halves else { return Ok(()) };
     let (part, weight) = (&mine.part, mine.claimed.weight);
     let split = PartSplit {
@@ -132,7 +172,7 @@ async fn leave_halves<P: Ports>(ports: &P, mine: &Mine) -> Result<(), Halt> {
 }
 
 /// W4: the output list as an object, then the part DONE. A part that went to another attempt leaves no files behind.
-async fn hand_in<P: Ports>(ports: &P, job: &Job, work: &Work, mine: &Mine, list: OutputList) -> Result<(), Halt> {
+async fn hand_in<P: Ports>(ports: &P, job: &Job, work: &Work, mine: &Mine<'_>, list: OutputList) -> Result<(), Halt> {
     let Mine { part, claimed, owner, .. } = mine;
     let name = format!("outputs/part-{:05}-{}-{owner}.json", part.part, claimed.attempt);
     let at = stored_plan::folder(ports, job).join(&name);
@@ -167,6 +207,7 @@ fn progress_of(shards: &[Shard]) -> Progress {
         parts: sum.parts + shard.total,
         parts_done: sum.parts_done + shard.done,
         weight_done: sum.weight_done + shard.weight_done,
+        weight_seen: sum.weight_seen,
         rows: sum.rows + shard.counts.rows,
         bytes: sum.bytes + shard.counts.bytes,
         told: sum.told,

@@ -93,7 +93,8 @@ async fn a_new_job_shows_its_creation_and_no_more() {
 async fn a_job_under_way_shows_its_run_and_its_progress() {
     let jobs = MemoryJobs::default();
     let id = store(&jobs, fixtures::job(&tenant(), 1), &[pin, start]).await;
-    let progress = Progress { parts: 5, parts_done: 1, weight_done: 100, rows: 5, bytes: 50, told: None };
+    let progress =
+        Progress { parts: 5, parts_done: 1, weight_done: 100, weight_seen: 0, rows: 5, bytes: 50, told: None };
     jobs.report(&tenant(), id, progress).await.unwrap();
     insta::assert_json_snapshot!(get(&jobs, &id.to_string()).await);
 }

@@ -110,4 +110,9 @@ impl MoveJobs for DynamoJobs {
         // A refusal means that the job is gone or that more was told before: both well.
         self.swap_if(vec![items::report(tenant, id, progress)]).await.map(drop)
     }
+
+    async fn report_seen(&self, tenant: &Tenant, id: JobId, weight_seen: u64) -> Result<(), StoreError> {
+        // As above.
+        self.swap_if(vec![items::report_seen(tenant, id, weight_seen)]).await.map(drop)
+    }
 }

@@ -50,6 +50,15 @@ impl Projection {
     }
 }
 
+/// A path as a sentence tells it: with its older spelling, where that may be what the client wrote.
+pub fn told(path: &[String]) -> String {
+    let text = path.join(".");
+    match text.strip_prefix("identityMap.*.") {
+        Some(below) => format!("{text} (or identities.{below})"),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

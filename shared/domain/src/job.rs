@@ -53,7 +53,7 @@ pub struct Job {
     pub export_times: (Option<Millis>, Option<Millis>),
     /// When the commit began and when it was seen.
     pub commit_times: (Option<Millis>, Option<Millis>),
-    /// One for each of the last attempts at the commit, the latest last.
+    /// One for each of the last attempts at the commit or at abandoning it, the latest last.
     pub commit_uuids: Vec<String>,
     /// What was exported, once it succeeded.
     pub counts: Option<Counts>,
@@ -132,6 +132,14 @@ pub struct Work {
     pub fanned_out: bool,
 }
 
+impl Work {
+    /// How many hundredths of the work so many planned bytes are; 99 at most, since a job is whole only once it is visible.
+    pub fn percent(&self, weight: u64) -> u64 {
+        let whole = u128::from(self.weight.max(1));
+        (u128::from(weight) * 100 / whole).min(99) as u64
+    }
+}
+
 impl Job {
     /// The work of which not every part is known to have its message (P4); the sweeper has them sent again.
     pub fn work_to_fan_out(&self) -> Option<&Work> {
@@ -198,8 +206,12 @@ pub struct Progress {
     pub parts: u32,
     /// Parts that are done.
     pub parts_done: u32,
-    /// Planned bytes of the work that is done.
+    /// Planned bytes of the parts that are done.
     pub weight_done: u64,
+    /// Planned bytes that were seen done while a part was at work, by a worker that knew of its own part and of those that
+    /// were done when it began: never more than is done, unless an attempt came to nothing. Stored apart from all others.
+    #[serde(default)]
+    pub weight_seen: u64,
     /// Exported rows so far.
     pub rows: u64,
     /// Bytes written so far.

@@ -4,7 +4,7 @@ mod datasets;
 
 pub use datasets::{MergeNeeds, merge_fitness, source_fitness, sources, target_fitness};
 
-use crate::fields::{MAX_PATH_CHARS, MAX_PATH_DEPTH, MAX_PATHS, Projection};
+use crate::fields::{MAX_PATH_CHARS, MAX_PATH_DEPTH, MAX_PATHS, Projection, told};
 use crate::id::BatchId;
 use crate::job::{Resolved, ResolvedDataset};
 use crate::problem::{Code, Problem, Violation};
@@ -175,7 +175,11 @@ fn judge_paths(
             );
             found.push(Violation::at(property, Code::LimitExceeded, what));
         } else if !tables.is_empty() && !tables.iter().any(|(columns, copy)| names_something(path, columns, copy)) {
-            found.push(Violation::at(property, Code::UnknownPath, format!("the {schema} schema has no path {text}.")));
+            found.push(Violation::at(
+                property,
+                Code::UnknownPath,
+                format!("the {schema} schema has no path {}.", told(path)),
+            ));
         }
     }
 }
@@ -183,7 +187,7 @@ fn judge_paths(
 /// The first path of a projection that names something in none of the tables, where there are any.
 pub fn unknown_path(projection: &Projection, tables: &[(&ColumnNames, &TableCopy)]) -> Option<String> {
     let known = |path: &Vec<String>| tables.iter().any(|(columns, copy)| names_something(path, columns, copy));
-    projection.paths.iter().find(|path| !known(path)).map(|path| path.join("."))
+    projection.paths.iter().find(|path| !known(path)).map(|path| told(path))
 }
 
 /// Whether an export path names something in a source table, whose own names for our columns may differ.

@@ -13,7 +13,7 @@ use domain::ports::objects::{ReadObjects, WriteObjects};
 use futures::TryStreamExt;
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, ManifestContentType, ManifestFile,
-    PrimitiveLiteral, Struct, Transform,
+    PrimitiveLiteral, Struct, TableMetadata, Transform,
 };
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::{Error, ErrorKind, Result};
@@ -21,6 +21,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use uuid::Uuid;
 
+/// Iceberg's folder of metadata files below a table's location.
+const METADATA: &str = "metadata";
 /// Summary property: the job that made the snapshot.
 const JOB_ID: &str = "export.job-id";
 /// Summary property: the job whose commit this snapshot defeats.
@@ -73,7 +75,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
         }
     }
 
-    async fn named(&self, commit: &Commit) -> std::result::Result<Named, LakeError> {
+    async fn named(&self, commit: &Commit, tried: &[String]) -> std::result::Result<Named, LakeError> {
         let judged = self.judge_target(&commit.target).await?;
         let failed = |e| lake_error(&commit.target.table, e);
         let mut files = BTreeSet::new();
@@ -83,7 +85,13 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
         .await
         .map_err(failed)?;
         let committed = is_named(&judged, JOB_ID, &commit.job_id.to_string()) || !files.is_empty();
-        Ok(Named { committed, files })
+        let metadata = judged.table().metadata();
+        Ok(Named {
+            committed,
+            files,
+            metadata_folder: format!("{}/{METADATA}/", metadata.location()),
+            overtaken: overtaken(metadata, tried, committed),
+        })
     }
 }
 
@@ -113,7 +121,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
             .set_commit_uuid(commit_uuid)
             .set_snapshot_properties(summary.map(|(key, value)| (key.to_owned(), value)).into())
             .add_data_files(files);
-        let catalog = self.catalog().bound_to(judged);
+        let catalog = self.catalog().bound_to(judged, commit_uuid);
         let committed = match append.apply(transaction) {
             Ok(transaction) => transaction.commit(&catalog).await,
             Err(error) => Err(error),
@@ -124,6 +132,15 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
             Err(error) => Err(lake_error(table, error)),
         }
     }
+}
+
+/// Those of a job's commits that moved nothing. A commit that did, moved the table by a snapshot whose list of manifests has
+/// its UUID in its name. Where the job is committed and the table no longer has that snapshot, any of them may be it.
+fn overtaken(metadata: &TableMetadata, tried: &[String], committed: bool) -> Vec<String> {
+    let lists: Vec<&str> = metadata.snapshots().map(|snapshot| snapshot.manifest_list()).collect();
+    let (moved, overtaken): (Vec<_>, Vec<_>) =
+        tried.iter().cloned().partition(|uuid| lists.iter().any(|list| list.contains(uuid.as_str())));
+    if committed && moved.is_empty() { Vec::new() } else { overtaken }
 }
 
 /// Whether a snapshot's summary has that property.

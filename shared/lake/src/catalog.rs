@@ -14,13 +14,22 @@ use iceberg::{
 };
 use std::collections::HashMap;
 use std::str::FromStr;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The catalog. Bound to a [`Judged`] table it shows that table as it was judged, and updates it only from there.
 #[derive(Clone, Debug)]
 pub(crate) struct GlueCatalog<G> {
     glue: G,
     io: FileIO,
-    bound: Option<Judged>,
+    bound: Option<Bound>,
+}
+
+/// What a catalog is bound to: the table that it shows, and the commit that its metadata files are named by.
+#[derive(Clone, Debug)]
+struct Bound {
+    judged: Judged,
+    commit_uuid: Uuid,
 }
 
 /// A table as it was at one version of its catalog entry.
@@ -60,9 +69,9 @@ impl<G: GlueApi> GlueCatalog<G> {
         Self { glue, io, bound: None }
     }
 
-    /// This catalog, bound to what was judged.
-    pub(crate) fn bound_to(&self, judged: Judged) -> Self {
-        Self { bound: Some(judged), ..self.clone() }
+    /// This catalog, bound to what was judged. The metadata file that an update writes has the commit's UUID in its name.
+    pub(crate) fn bound_to(&self, judged: Judged, commit_uuid: Uuid) -> Self {
+        Self { bound: Some(Bound { judged, commit_uuid }), ..self.clone() }
     }
 
     /// The table as it stands now.
@@ -128,6 +137,17 @@ fn table(ident: &TableIdent, io: &FileIO, metadata: TableMetadata, at: &str) -> 
     let builder = Table::builder().identifier(ident.clone()).file_io(io.clone()).metadata(metadata);
     // Nothing here reads a manifest twice.
     builder.metadata_location(at).runtime(Runtime::try_current()?).disable_cache().build()
+}
+
+/// A metadata file's location, `…/<version>-<uuid>….metadata.json`, with this UUID in the place of its own.
+fn named_by(at: &str, uuid: Uuid) -> Result<String> {
+    let of = |at: &str| {
+        let (folder, name) = at.rsplit_once('/')?;
+        let (version, rest) = name.split_once('-')?;
+        let suffix = rest.get(Hyphenated::LENGTH..)?;
+        Some(format!("{folder}/{version}-{uuid}{suffix}"))
+    };
+    of(at).ok_or_else(|| Error::new(ErrorKind::DataInvalid, "a metadata file has no UUID in its name"))
 }
 
 /// A catalog's failure in Iceberg's terms. Never retryable: Iceberg would retry from a fresh load that nobody judged.
@@ -202,7 +222,7 @@ impl<G: GlueApi> Catalog for GlueCatalog<G> {
 
     async fn load_table(&self, ident: &TableIdent) -> Result<Table> {
         match &self.bound {
-            Some(judged) => Ok(judged.shown.clone()),
+            Some(bound) => Ok(bound.judged.shown.clone()),
             None => Ok(self.judge(ident).await?.table),
         }
     }
@@ -231,12 +251,15 @@ impl<G: GlueApi> Catalog for GlueCatalog<G> {
     }
 
     async fn update_table(&self, commit: TableCommit) -> Result<Table> {
-        let base = match &self.bound {
-            Some(judged) => judged.clone(),
-            None => self.judge(commit.identifier()).await?,
+        let Some(Bound { judged, commit_uuid }) = self.bound.clone() else {
+            let base = self.judge(commit.identifier()).await?;
+            let updated = commit.apply(base.table.clone())?;
+            return self.swap(base, updated).await;
         };
-        let updated = commit.apply(base.table.clone())?;
-        self.swap(base, updated).await
+        let updated = commit.apply(judged.table.clone())?;
+        let at = named_by(updated.metadata_location_result()?, commit_uuid)?;
+        let updated = table(updated.identifier(), &self.io, updated.metadata().clone(), &at)?;
+        self.swap(judged, updated).await
     }
 }
 

@@ -86,6 +86,10 @@ impl MoveJobs for MemoryJobs {
     async fn report(&self, tenant: &Tenant, id: JobId, progress: Progress) -> Result<(), StoreError> {
         self.call("report", |t| t.report(tenant, id, progress)).await
     }
+
+    async fn report_seen(&self, tenant: &Tenant, id: JobId, weight_seen: u64) -> Result<(), StoreError> {
+        self.call("report_seen", |t| t.report_seen(tenant, id, weight_seen)).await
+    }
 }
 
 impl PlanParts for MemoryJobs {

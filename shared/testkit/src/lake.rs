@@ -1,11 +1,13 @@
 //! The lake's twin: tables that are one list of snapshots each, moved by compare-and-swap.
 
-use crate::Weather;
 use crate::faults::{Faults, lock};
+use crate::{MemoryObjects, Weather};
+use bytes::Bytes;
 use domain::guard::Guard;
 use domain::id::JobId;
 use domain::plan::{DataFile, OutputFile, Pin, TableFiles, TableName};
 use domain::ports::lake::*;
+use domain::ports::objects::{Location, WriteObjects};
 use domain::schema::Schema;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,6 +17,8 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLake {
     tables: Arc<Mutex<BTreeMap<TableName, MemoryTable>>>,
+    /// Where commits write their files.
+    objects: MemoryObjects,
     faults: Faults,
 }
 
@@ -40,6 +44,8 @@ pub struct Snapshot {
     pub job: Option<JobId>,
     /// The job whose commit it abandons.
     pub abandoned: Option<JobId>,
+    /// The UUID of the commit that made it, where one of ours did.
+    pub commit_uuid: String,
     /// What the job added.
     pub added: Vec<OutputFile>,
     /// The live files of a source table.
@@ -66,6 +72,23 @@ impl MemoryTable {
         self.snapshots.iter().any(|s| s.abandoned == Some(job))
     }
 
+    /// The folder of its commits' files.
+    fn metadata_folder(&self) -> String {
+        format!("{}/metadata/", self.state.location)
+    }
+
+    /// The file that a commit writes.
+    fn commit_file(&self, commit_uuid: &str) -> Location {
+        let at = format!("{}{commit_uuid}-m0.avro", self.metadata_folder());
+        Location::parse(&at).expect("a table's location is one of objects")
+    }
+
+    /// The files that its snapshots are made of.
+    pub fn commit_files(&self) -> impl Iterator<Item = Location> {
+        let ours = self.snapshots.iter().filter(|snapshot| !snapshot.commit_uuid.is_empty());
+        ours.map(|snapshot| self.commit_file(&snapshot.commit_uuid))
+    }
+
     /// Adds a snapshot, whoever else does.
     pub fn push(&mut self, snapshot: Snapshot) {
         self.version += 1;
@@ -86,9 +109,9 @@ impl MemoryTable {
 }
 
 impl MemoryLake {
-    /// A lake whose calls go through that weather.
-    pub fn under(weather: Arc<dyn Weather>) -> Self {
-        Self { faults: Faults::under(weather), ..Self::default() }
+    /// A lake whose calls go through that weather, and whose commits write a file each to these objects.
+    pub fn under(weather: Arc<dyn Weather>, objects: MemoryObjects) -> Self {
+        Self { faults: Faults::under(weather), objects, ..Self::default() }
     }
 
     /// Puts a table without snapshots in the place of whatever is there.
@@ -133,8 +156,10 @@ impl MemoryLake {
         Ok(table)
     }
 
-    /// Adds a snapshot, if the table is as it was judged.
+    /// Writes the commit's file and adds its snapshot, if the table is as it was judged.
     async fn swap(&self, name: &TableName, judged: &MemoryTable, snapshot: Snapshot) -> Result<bool, LakeError> {
+        let written = self.objects.create(&judged.commit_file(&snapshot.commit_uuid), Bytes::new()).await;
+        written.map_err(|error| LakeError::Unavailable(error.into()))?;
         let swap = || {
             let mut tables = lock(&self.tables);
             let table = tables.get_mut(name).ok_or_else(|| LakeError::NoTable(name.clone()))?;
@@ -193,7 +218,8 @@ impl AppendOnce for MemoryLake {
         if let Some(why) = &judged.refuses {
             return Err(LakeError::Unsupported(why.clone()));
         }
-        let snapshot = Snapshot { job: Some(commit.job_id), added: commit.files.clone(), ..Snapshot::default() };
+        let (commit_uuid, added) = (commit.commit_uuid.clone(), commit.files.clone());
+        let snapshot = Snapshot { job: Some(commit.job_id), commit_uuid, added, ..Snapshot::default() };
         match self.swap(&target.table, &judged, snapshot).await? {
             true => Ok(Appended::Visible),
             false => Ok(Appended::Conflict),
@@ -209,18 +235,24 @@ impl AppendOnce for MemoryLake {
         if judged.is_abandoned(commit.job_id) || !Guard::Abandoning.stands() {
             return Ok(Abandoned::Never);
         }
-        let abandoned = Some(commit.job_id);
-        match self.swap(&target.table, &judged, Snapshot { abandoned, ..Snapshot::default() }).await? {
+        let (commit_uuid, abandoned) = (commit.commit_uuid.clone(), Some(commit.job_id));
+        match self.swap(&target.table, &judged, Snapshot { commit_uuid, abandoned, ..Snapshot::default() }).await? {
             true => Ok(Abandoned::Never),
             false => Ok(Abandoned::Conflict),
         }
     }
 
-    async fn named(&self, commit: &Commit) -> Result<Named, LakeError> {
+    async fn named(&self, commit: &Commit, tried: &[String]) -> Result<Named, LakeError> {
         let table = self.load_of("named", &commit.target.table, &commit.target.table_uuid).await?;
         let added = table.snapshots.iter().flat_map(|s| &s.added);
         let of_job = added.filter(|file| commit.batches.contains(&file.batch_id));
         let files = of_job.map(|file| file.location.clone()).collect();
-        Ok(Named { committed: table.is_committed(commit.job_id), files })
+        let moved = |uuid: &String| table.snapshots.iter().any(|snapshot| snapshot.commit_uuid == *uuid);
+        Ok(Named {
+            committed: table.is_committed(commit.job_id),
+            files,
+            metadata_folder: table.metadata_folder(),
+            overtaken: tried.iter().filter(|uuid| !moved(uuid)).cloned().collect(),
+        })
     }
 }

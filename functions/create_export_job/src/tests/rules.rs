@@ -107,8 +107,11 @@ async fn fields_are_paths_of_the_profile_schema() {
 
 #[tokio::test]
 async fn an_unknown_path_is_named() {
-    let reply = World::new().post(&with("fields", json!("person.name,pets.name"))).await;
-    assert_eq!(reply["body"]["errors"]["400"][0]["message"], "fields: the profile schema has no path pets.name.");
+    for (path, named) in [("pets.name", "pets.name"), ("identities.x", "identityMap.*.x (or identities.x)")] {
+        let reply = World::new().post(&with("fields", json!(format!("person.name,{path}")))).await;
+        let told = format!("fields: the profile schema has no path {named}.");
+        assert_eq!(reply["body"]["errors"]["400"][0]["message"], told);
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,13 @@ pub(super) fn report(tenant: &Tenant, id: JobId, progress: Progress) -> Change {
     .with("told", progress.told.map_or(AttributeValue::Null(true), |at| n(at.0)))
 }
 
+/// Raises the weight that was seen done. A record that is gone stays gone.
+pub(super) fn report_seen(tenant: &Tenant, id: JobId, weight_seen: u64) -> Change {
+    Change::update(Key::job(tenant, id), "SET #weightSeen = :seen")
+        .only_if("attribute_exists(#PK) AND (attribute_not_exists(#weightSeen) OR #weightSeen < :seen)")
+        .with("seen", n(weight_seen))
+}
+
 /// Reads a job's item.
 pub(super) fn record(item: &Item) -> Result<JobRecord, StoreError> {
     let progress = Progress {
@@ -88,7 +95,8 @@ pub(super) fn record(item: &Item) -> Result<JobRecord, StoreError> {
         weight_done: number(item, "weightDone")?,
         rows: number(item, "rows")?,
         bytes: number(item, "bytes")?,
-        // Records of older releases have neither.
+        // Records of older releases lack these.
+        weight_seen: item.get("weightSeen").map_or(Ok(0), |_| number(item, "weightSeen"))?,
         parts: item.get("partsTotal").map_or(Ok(0), |_| number(item, "partsTotal"))?,
         told: item.get("told").filter(|value| value.is_n()).map(|_| number(item, "told").map(Millis)).transpose()?,
     };

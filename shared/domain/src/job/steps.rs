@@ -13,7 +13,7 @@ const PATIENCE_SECONDS: i64 = 60;
 /// Longest wait of the sweeper between two tries of one step, in seconds.
 const LONGEST_WAIT_SECONDS: i64 = 1_800;
 /// Attempts at the commit that the record remembers, so that it stays small however often the table moves.
-const COMMITS_REMEMBERED: usize = 16;
+const COMMITS_REMEMBERED: usize = 64;
 
 /// The step does not apply to the record as it stands: somebody was faster, or the job went another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,11 +101,7 @@ impl Job {
     /// Before each attempt of F2: records the fresh UUID that its files are named by.
     pub fn attempt_commit(&self, commit_uuid: String, now: Millis) -> Result<Self, Refused> {
         self.only_from(State::Committing)?;
-        let mut next = self.next(State::Committing, now);
-        next.commit_uuids.push(commit_uuid);
-        let forgotten = next.commit_uuids.len().saturating_sub(COMMITS_REMEMBERED);
-        next.commit_uuids.drain(..forgotten);
-        Ok(next)
+        Ok(self.attempt(commit_uuid, now))
     }
 
     /// F3: COMMITTING, or ABORTING where the commit had gone through after all → SUCCEEDED, after the job's snapshot was
@@ -123,6 +119,12 @@ impl Job {
     pub fn abandon(&self, errors: Vec<JobError>, now: Millis) -> Result<Self, Refused> {
         self.only_from(State::Committing)?;
         Ok(Self { errors, ..self.next(State::Aborting, now) })
+    }
+
+    /// Before each attempt of F4 at moving the table: records the fresh UUID that its files are named by.
+    pub fn attempt_abandon(&self, commit_uuid: String, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::Aborting)?;
+        Ok(self.attempt(commit_uuid, now))
     }
 
     /// F4: COMMITTING or ABORTING → FAILED. The caller knows that nothing can become visible any more: the table is gone, or
@@ -188,6 +190,14 @@ impl Job {
             State::Committing | State::Aborting => Ok(()),
             _ => Err(Refused(self.state)),
         }
+    }
+
+    fn attempt(&self, commit_uuid: String, now: Millis) -> Self {
+        let mut next = self.next(self.state, now);
+        next.commit_uuids.push(commit_uuid);
+        let forgotten = next.commit_uuids.len().saturating_sub(COMMITS_REMEMBERED);
+        next.commit_uuids.drain(..forgotten);
+        next
     }
 
     /// The record after a step. Time never runs backwards in it, whatever the clocks of two machines say.

@@ -98,14 +98,11 @@ fn span(start: Millis, end: Option<Millis>) -> Value {
 /// `percent` is by planned bytes and is 100 only when the job SUCCEEDED.
 fn progress(record: &JobRecord) -> Value {
     let JobRecord { job, progress } = record;
-    let (parts, weight) = job.work.as_ref().map_or((0, 0), |w| (w.parts, w.weight));
-    let done = match job.state {
-        State::Succeeded => 100,
-        _ if weight == 0 => 0,
-        _ => (u128::from(progress.weight_done) * 100 / u128::from(weight)).min(99) as u64,
-    };
+    let weight = progress.weight_done.max(progress.weight_seen);
+    let (parts, percent) = job.work.as_ref().map_or((0, 0), |work| (work.parts, work.percent(weight)));
+    let percent = if job.state == State::Succeeded { 100 } else { percent };
     let totals = job.counts.as_ref().map_or((progress.rows, progress.bytes), |c| (c.rows, c.bytes));
     let parts = parts.max(progress.parts).max(progress.parts_done);
     let parts_done = if job.state == State::Succeeded { parts } else { progress.parts_done };
-    json!({ "percent": done, "partsTotal": parts, "partsDone": parts_done, "rows": totals.0, "bytes": totals.1 })
+    json!({ "percent": percent, "partsTotal": parts, "partsDone": parts_done, "rows": totals.0, "bytes": totals.1 })
 }

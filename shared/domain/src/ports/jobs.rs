@@ -133,12 +133,20 @@ pub trait MoveJobs: ReadJobs {
     /// Removes the record of a job that has ended, if it still has this version. Its `collect` item stays.
     fn delete(&self, job: &Job) -> impl Future<Output = Result<Swap, StoreError>> + Send;
 
-    /// Raises the job's progress; lower figures than the stored ones change nothing.
+    /// Raises the job's progress but for the weight that was seen done; lower figures than the stored ones change nothing.
     fn report(
         &self,
         tenant: &Tenant,
         id: JobId,
         progress: Progress,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// W3: raises the weight that was seen done, and nothing else; a lower one changes nothing.
+    fn report_seen(
+        &self,
+        tenant: &Tenant,
+        id: JobId,
+        weight_seen: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

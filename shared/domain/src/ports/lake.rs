@@ -100,7 +100,7 @@ pub struct Commit {
     pub target: PlannedTarget,
     /// All files of all batches; may be empty: the snapshot is made all the same.
     pub files: Vec<OutputFile>,
-    /// Drawn afresh for this attempt and recorded on the job before it.
+    /// Drawn afresh for this attempt and recorded on the job before it. All files that the attempt writes are named by it.
     pub commit_uuid: String,
 }
 
@@ -133,6 +133,11 @@ pub struct Named {
     pub committed: bool,
     /// The live data files of the job's batches, whoever wrote them.
     pub files: BTreeSet<String>,
+    /// The folder of the table's metadata files, `s3://bucket/key/`: a commit's files lie there, named by its UUID.
+    pub metadata_folder: String,
+    /// Those of the job's commits that were overtaken, by UUID: no snapshot names their files, and none ever will. Empty
+    /// where it cannot be told which of them is the one that came to be visible.
+    pub overtaken: Vec<String>,
 }
 
 /// Appends snapshots.
@@ -153,6 +158,7 @@ pub trait AppendOnce: Clone + Send + Sync + 'static {
     /// before swaps at a version that is gone. Of the commit, files say nothing.
     fn abandon(&self, commit: &Commit) -> impl Future<Output = Result<Abandoned, LakeError>> + Send;
 
-    /// G: what the table, as it stands now, has of the job. Of the commit, files and UUID say nothing.
-    fn named(&self, commit: &Commit) -> impl Future<Output = Result<Named, LakeError>> + Send;
+    /// G: what the table, as it stands now, has of a job that has ended, which `tried` to commit under these UUIDs. Of the
+    /// commit, files and UUID say nothing.
+    fn named(&self, commit: &Commit, tried: &[String]) -> impl Future<Output = Result<Named, LakeError>> + Send;
 }

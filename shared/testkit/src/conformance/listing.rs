@@ -136,8 +136,15 @@ async fn inner_states_are_listed_as_what_they_show<S: JobStore>(store: S, tenant
 
 async fn a_listed_record_carries_its_progress<S: JobStore>(store: S, tenant: Tenant) {
     let job = create(&store, &tenant, [1]).await.remove(0);
-    let progress =
-        domain::job::Progress { parts: 6, parts_done: 1, weight_done: 2, rows: 3, bytes: 4, told: Some(later(5)) };
+    let progress = domain::job::Progress {
+        parts: 6,
+        parts_done: 1,
+        weight_done: 2,
+        weight_seen: 0,
+        rows: 3,
+        bytes: 4,
+        told: Some(later(5)),
+    };
     store.report(&tenant, job.id, progress).await.unwrap();
     for status in [None, Some(ShownStatus::New)] {
         let page = store.page(&tenant, &request(status, None, 10)).await.unwrap();

@@ -17,6 +17,7 @@ pub(super) async fn run<S: JobStore>(suite: &mut Suite, store: &S) {
     suite.case(a_deleted_job_is_not_brought_back::<S>, store, fresh_tenant()).await;
     suite.case(only_the_version_that_was_read_is_deleted::<S>, store, fresh_tenant()).await;
     suite.case(progress_only_grows::<S>, store, fresh_tenant()).await;
+    suite.case(weight_that_was_seen_only_grows_and_stands_apart::<S>, store, fresh_tenant()).await;
     suite.case(steps_and_progress_leave_one_another_alone::<S>, store, fresh_tenant()).await;
     suite.case(progress_of_an_unknown_job_creates_nothing::<S>, store, fresh_tenant()).await;
 }
@@ -147,6 +148,7 @@ async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
         parts: 4 + parts_done,
         parts_done,
         weight_done,
+        weight_seen: 0,
         rows,
         bytes,
         told: Some(later(rows as i64)),
@@ -164,6 +166,22 @@ async fn progress_only_grows<S: JobStore>(store: S, tenant: Tenant) {
     }
 }
 
+async fn weight_that_was_seen_only_grows_and_stands_apart<S: JobStore>(store: S, tenant: Tenant) {
+    let job = created(&store, &tenant).await;
+    let done = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50, ..Progress::default() };
+    for (seen, expected) in [(70, 70), (60, 70), (0, 70), (150, 150)] {
+        store.report_seen(&tenant, job.id, seen).await.unwrap();
+        store.report(&tenant, job.id, done).await.unwrap();
+        let stored = store.job(&tenant, job.id).await.unwrap().unwrap();
+        assert_eq!(stored.progress, Progress { weight_seen: expected, ..done }, "after {seen}");
+        assert_eq!(stored.job, job, "the record is as it was");
+    }
+    let later = Progress { parts_done: 2, weight_done: 120, ..done };
+    store.report(&tenant, job.id, later).await.unwrap();
+    let stored = store.job(&tenant, job.id).await.unwrap().unwrap().progress;
+    assert_eq!(stored, Progress { weight_seen: 150, ..later }, "less than was seen is told all the same");
+}
+
 async fn steps_and_progress_leave_one_another_alone<S: JobStore>(store: S, tenant: Tenant) {
     let job = created(&store, &tenant).await;
     let progress = Progress { parts_done: 1, weight_done: 100, rows: 10, bytes: 50, ..Progress::default() };
@@ -179,5 +197,6 @@ async fn steps_and_progress_leave_one_another_alone<S: JobStore>(store: S, tenan
 async fn progress_of_an_unknown_job_creates_nothing<S: JobStore>(store: S, tenant: Tenant) {
     let progress = Progress { parts_done: 1, ..Progress::default() };
     store.report(&tenant, fixtures::job_id(1), progress).await.unwrap();
+    store.report_seen(&tenant, fixtures::job_id(1), 1).await.unwrap();
     assert_eq!(store.job(&tenant, fixtures::job_id(1)).await.unwrap(), None);
 }

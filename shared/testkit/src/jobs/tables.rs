@@ -131,7 +131,13 @@ impl Tables {
             && old.rows <= new.rows
             && old.bytes <= new.bytes;
         if upward {
-            record.progress = new;
+            record.progress = Progress { weight_seen: old.weight_seen, ..new };
+        }
+    }
+
+    pub(super) fn report_seen(&mut self, tenant: &Tenant, id: JobId, weight_seen: u64) {
+        if let Some(JobRecord { progress, .. }) = self.jobs.get_mut(&(tenant.clone(), id)) {
+            progress.weight_seen = progress.weight_seen.max(weight_seen);
         }
     }
 
