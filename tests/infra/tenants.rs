@@ -8,13 +8,15 @@ use domain::plan::batch_folder;
 use serde_json::{Value, json};
 
 /// Where the worker may put objects, and whether it may delete them there.
-fn own_objects() -> [(String, bool); 3] {
+fn own_objects() -> [(String, bool); 4] {
+    let commits = format!("{:08x}", export_worker::COMMITS_BEGIN_WITH);
     let folder = batch_folder(&BatchId::new(1));
     let batches = folder.split('=').next().unwrap();
     [
         ("${StateBucket.Arn}/*/*/jobs/*".into(), true),
         (format!("${{LakeBucket.Arn}}/*/data/{batches}=*"), true),
         ("${LakeBucket.Arn}/*/metadata/*".into(), false),
+        (format!("${{LakeBucket.Arn}}/*/metadata/*{commits}-*"), true),
     ]
 }
 
@@ -67,6 +69,7 @@ fn a_wider_grant_is_noticed() {
             "Action: [s3:PutObject, s3:DeleteObject]\n                Resource: !Sub \"${LakeBucket.Arn}/*/m",
             r#"export_worker: "WriteTableMetadata""#,
         ),
+        ("/metadata/*5e65ec70-*", "/metadata/*-*", r#"export_worker: "DropOvertakenCommits""#),
     ] {
         assert_eq!(problems(&Template::edited(old, new)), [problem], "{old}");
     }

@@ -1,9 +1,7 @@
 //! F4: a commit that was refused for good is undone for certain: no committer that still sleeps can bring it about later.
 
 use crate::{Halt, Ports, commit, step, stored_plan};
-use domain::id::uuid_v4;
 use domain::job::{Job, JobError};
-use domain::ports::Random;
 use domain::ports::jobs::EndJobs;
 use domain::ports::lake::{Abandoned, AppendOnce, LakeError};
 
@@ -24,7 +22,7 @@ pub async fn settle<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
         return Err(Halt::Later("the plan of a job whose commit is abandoned cannot be found".into()));
     };
     for _ in 0..commit::SWAPS_PER_MESSAGE {
-        let commit_uuid = uuid_v4(ports.random().bits());
+        let commit_uuid = commit::fresh_uuid(ports);
         let record = step::take(ports, job, |job, now| job.attempt_abandon(commit_uuid.clone(), now)).await?;
         if record.is_none() {
             return Ok(());

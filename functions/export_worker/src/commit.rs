@@ -17,6 +17,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 /// Attempts at the swap before the message is given back to the queue.
 pub const SWAPS_PER_MESSAGE: usize = 10;
+/// What the UUID of every commit of ours begins with, and so all files of one have in their names: by it the worker's role may
+/// delete them, and no other file of a table's metadata.
+pub const COMMITS_BEGIN_WITH: u32 = 0x5e65_ec70;
 /// What a job's error says where its table takes no commit.
 const REFUSED: &str = "the export cannot be committed";
 /// Output lists that are read at a time.
@@ -73,7 +76,7 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
         Err(later) => return Err(later),
     };
     for _ in 0..SWAPS_PER_MESSAGE {
-        let commit_uuid = uuid_v4(ports.random().bits());
+        let commit_uuid = fresh_uuid(ports);
         let Ok(next) = job.attempt_commit(commit_uuid.clone(), ports.clock().now()) else { return Ok(()) };
         if ports.jobs().swap(&next).await? == Swap::Moved {
             let Some(record) = ports.jobs().job(&job.tenant, job.id).await? else { return Ok(()) };
@@ -99,6 +102,11 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
         }
     }
     Err(Halt::Later("the table moved under every attempt of this message".into()))
+}
+
+/// The UUID of one more attempt.
+pub fn fresh_uuid<P: Ports>(ports: &P) -> String {
+    uuid_v4(u128::from(COMMITS_BEGIN_WITH) << 96 | ports.random().bits() >> 32)
 }
 
 /// What a job commits by its plan.

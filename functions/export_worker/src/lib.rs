@@ -15,6 +15,7 @@ mod step;
 mod stored_plan;
 mod wiring;
 
+pub use commit::COMMITS_BEGIN_WITH;
 pub use export_parts::{Engine, ExportParts};
 pub use halt::Halt;
 pub use wiring::{SETTINGS, run};
