@@ -150,19 +150,18 @@ async fn left_behind(world: &mut World, jobs: usize) -> Vec<String> {
     left
 }
 
-/// What a table's metadata folder has beyond one manifest and one list of manifests a job, and one file a version.
+/// The kinds of which a table's metadata folder has more or fewer files of our commits than one for each job.
 fn overtaken<'a>(names: impl Iterator<Item = &'a str>, jobs: usize) -> Vec<String> {
-    let (lists, others): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with("snap-"));
-    let (manifests, metadata): (Vec<_>, Vec<_>) = others.into_iter().partition(|name| name.ends_with("-m0.avro"));
-    let mut versions = BTreeSet::new();
-    let twice = metadata.iter().filter(|name| !versions.insert(name.split('-').next()));
-    let mut left: Vec<_> = twice.map(|name| (*name).to_owned()).collect();
-    for (kind, names) in [("lists of manifests", lists), ("manifests", manifests)] {
-        if names.len() != jobs {
-            left.push(format!("{} {kind} of {jobs} jobs", names.len()));
-        }
-    }
-    left
+    let ours = format!("{:08x}-", export_worker::COMMITS_BEGIN_WITH);
+    let names: Vec<_> = names.filter(|name| name.contains(&ours)).collect();
+    let number = |kind: fn(&str) -> bool| names.iter().filter(|name| kind(name)).count();
+    let kinds = [
+        ("lists of manifests", number(|name| name.starts_with("snap-"))),
+        ("manifests", number(|name| name.ends_with("-m0.avro"))),
+        ("metadata files", number(|name| name.ends_with(".metadata.json"))),
+    ];
+    let wrong = kinds.iter().filter(|(_, number)| *number != jobs);
+    wrong.map(|(kind, number)| format!("{number} {kind} of {jobs} jobs")).collect()
 }
 
 fn files(folder: &Path) -> Vec<String> {
