@@ -61,7 +61,11 @@ pub fn read(body: &Value, found: &mut Vec<Violation>) -> CreateRequest {
     read_destination(&root, &mut request, found);
     request.projection = Projection::parse(root.string("fields", found).unwrap_or_default());
     read_schema(&root, found);
-    request.has_policy = root.value("mergePolicy").is_some_and(|policy| *policy != json!({}));
+    request.has_policy = root.value("mergePolicy").is_some_and(|policy| match policy {
+        // What is unknown in it is ignored.
+        Value::Object(policy) => ["id", "version"].iter().any(|name| policy.get(*name).is_some_and(|v| !v.is_null())),
+        _ => true,
+    });
     request.merge_policy = read_policy(&root, found);
     read_filter(&root.object("filter", found), &mut request, found);
     let additional = root.object("additionalFields", found);

@@ -9,7 +9,7 @@ pub mod sample;
 mod texts;
 
 pub use files::{Role, data_file, judge, plan};
-pub use texts::{cursor, field_paths, name_mapping, queue_message, request_body};
+pub use texts::{cursor, field_paths, is_accepted, name_mapping, queue_message, request_body};
 
 /// A target: takes any bytes.
 pub type Target = fn(&[u8]);

@@ -108,11 +108,22 @@ pub fn registry() -> Registry {
         let registered = json!({ "id": id, "kind": kind, "name": id, "table": { "database": "d", "table": id } });
         Dataset { copy: Some(copy), ..serde_json::from_value(registered).unwrap() }
     };
+    let (mut events, mut exports) = (source_schema(), target_schema());
+    let of = |id, name: &str, kind: &str| Field {
+        id,
+        name: name.into(),
+        required: false,
+        kind: Kind::Primitive(kind.into()),
+    };
+    events.fields.push(of(20, "timestamp", "timestamptz"));
+    // An export table keeps whole numbers as long.
+    exports.fields.retain(|field| field.name != "score");
+    exports.fields.push(of(16, "score", "long"));
     Registry {
         datasets: vec![
             dataset("profiles", DatasetKind::Profile, source_schema(), None),
-            dataset("events", DatasetKind::Event, source_schema(), None),
-            dataset("exports", DatasetKind::Export, target_schema(), Some(0)),
+            dataset("events", DatasetKind::Event, events, None),
+            dataset("exports", DatasetKind::Export, exports, Some(0)),
         ],
         ..Registry::default()
     }

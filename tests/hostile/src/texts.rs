@@ -32,6 +32,11 @@ pub fn request_body(bytes: &[u8]) {
     assert_eq!((again.echo, again.resolved), (echo, resolved));
 }
 
+/// Whether a body is one that a job is made of.
+pub fn is_accepted(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(bytes).is_ok_and(|body| judged(&body).is_ok())
+}
+
 fn judged(body: &Value) -> Result<Accepted, Problem> {
     let mut drawn = 0;
     let draw = || {
@@ -47,7 +52,7 @@ fn with(mut object: Value, name: &str, value: Value) -> Value {
 }
 
 fn is_told(problem: &Problem) {
-    assert!(!problem.violations.is_empty());
+    assert!(!problem.violations.is_empty(), "{problem:?}");
     assert!(problem.violations.iter().all(|violation| !violation.message.trim().is_empty()));
     assert!((400..=501).contains(&problem.code.status()), "{problem:?}");
 }

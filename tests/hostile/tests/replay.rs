@@ -3,7 +3,7 @@
 //! What a fuzzer finds goes into the corpus, under a name that says what it is.
 #![allow(clippy::unwrap_used)]
 
-use hostile::{TARGETS, Target, sample};
+use hostile::{TARGETS, Target, is_accepted, sample};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeSet;
@@ -46,6 +46,12 @@ fn the_corpus_holds_the_sample_files() {
         }
         assert_eq!(fs::read(&at).unwrap(), body, "{name}");
     }
+}
+
+#[test]
+fn the_corpus_has_requests_that_are_accepted_and_such_as_are_not() {
+    let accepted = corpus("request_body").into_iter().filter(|(_, bytes)| is_accepted(bytes)).map(|(name, _)| name);
+    assert_eq!(accepted.collect::<Vec<_>>(), ["policy_of_unknown", "smallest", "whole"]);
 }
 
 #[test]
