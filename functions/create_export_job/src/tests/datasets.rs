@@ -42,6 +42,7 @@ async fn a_named_merge_policy_must_be_registered() {
         ),
         ("the version is whole", policy(json!({"id": "own", "version": 1.5})), &["113012 mergePolicy.version"]),
         ("the version is not negative", policy(json!({"id": "own", "version": -1})), &["113012 mergePolicy.version"]),
+        ("what is unknown is ignored", policy(json!({"name": "theirs", "id": null})), &[]),
         ("a version without an id", policy(json!({"version": 1})), &["113011 mergePolicy.id"]),
         ("a policy is an object", policy(json!("own")), &["113012 mergePolicy"]),
     ];
