@@ -38,30 +38,24 @@ def parameter(text, name, value):
     return changed
 
 
-
-def archive_of(program, archive):
-    """The program as any function."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        file.write(program, "program")
-        bootstrap = zipfile.ZipInfo("bootstrap")
-        bootstrap.external_attr = 0o100755 << 16
-        file.writestr(bootstrap, BOOTSTRAP)
+def archived(program, archive):
+    """The program as any function, in an archive that is made once."""
+    if not archive.exists():
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            file.write(program, "program")
+            bootstrap = zipfile.ZipInfo("bootstrap")
+            bootstrap.external_attr = 0o100755 << 16
+            file.writestr(bootstrap, BOOTSTRAP)
+    return archive
 
 
 code, key_set, output = map(pathlib.Path, sys.argv[1:4])
-text = pathlib.Path("infra/template.yaml").read_text()
-if code.is_dir():
-    packaged = rf"\1    Properties:\n      CodeUri: {code.resolve()}/\2\n"
-    archive = code
-else:
-    packaged = r"\1    Properties:\n"
-    archive = output.with_suffix(".zip")
-    if not archive.exists():
-        archive_of(code, archive)
-function = r"(  (\w+):\n    Type: AWS::Serverless::Function\n)    Metadata: \{ BuildMethod: .*\n    Properties:\n"
-text, times = re.subn(function, packaged, text)
-assert times == 7, times
-text = text.replace("    CodeUri: ../\n", f"    CodeUri: {archive}\n")
+package = rf"{code.resolve()}/\2" if code.is_dir() else archived(code, output.with_suffix(".zip"))
+text = pathlib.Path("infra/template.yaml").read_text().replace("    CodeUri: ../\n", "")
+functions = text.count("Type: AWS::Serverless::Function\n")
+function = r"(  (\w+):\n    Type: AWS::Serverless::Function\n)    Metadata: \{ BuildMethod: .*\n(    Properties:\n)"
+text, times = re.subn(function, rf"\1\3      CodeUri: {package}\n", text)
+assert times == functions, times
 for ours, theirs in OTHERWISE:
     assert ours in text, ours
     text = text.replace(ours, theirs)

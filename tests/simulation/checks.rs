@@ -12,7 +12,7 @@ use domain::ports::objects::Location;
 use domain::state::State;
 use domain::tenant::Tenant;
 use std::collections::{BTreeMap, BTreeSet};
-use testkit::{MemoryTable, Snapshot, Tables};
+use testkit::{Snapshot, Tables};
 
 type JobKey = (Tenant, JobId);
 
@@ -27,6 +27,8 @@ pub struct Seen {
     snapshots: BTreeMap<TableName, Vec<i64>>,
     /// Visible files, and what stood in them when they came to be visible.
     visible: BTreeMap<Location, Bytes>,
+    /// The files that snapshots are made of.
+    of_commits: BTreeSet<Location>,
     /// How many objects there were when their keys were judged last.
     keys: usize,
     /// Tenants whose export table was dropped: its files are who dropped it's.
@@ -61,6 +63,7 @@ impl Seen {
     pub fn forget_table(&mut self, name: &TableName, tenant: &Tenant) {
         self.snapshots.remove(name);
         self.visible.retain(|at, _| !at.key.starts_with(&tenant.object_prefix()));
+        self.of_commits.retain(|at| !at.key.starts_with(&tenant.object_prefix()));
         let of_tenant = self.jobs.iter_mut().filter(|((owner, _), _)| owner == tenant);
         of_tenant.for_each(|(_, known)| known.table_dropped = true);
         self.dropped.insert(tenant.clone());
@@ -192,6 +195,7 @@ impl Seen {
         let new = seen.len();
         *seen = ids;
         for snapshot in &snapshots[new..] {
+            self.of_commits.extend(snapshot.commit_file.clone());
             if let Some(id) = snapshot.job {
                 // Two tenants' jobs may have one id.
                 let owner = (0..).zip(&world.tenants).find(|(n, _)| world.table(*n, &name.table) == *name);
@@ -243,8 +247,8 @@ impl Seen {
             for (at, body) in &self.visible {
                 hold(objects.get(at) == Some(body), || format!("I6: {at} is visible and was changed or deleted"))?;
             }
-            for at in commit_files(world) {
-                hold(objects.contains_key(&at), || format!("I6: {at} makes a snapshot and was deleted"))?;
+            for at in &self.of_commits {
+                hold(objects.contains_key(at), || format!("I6: {at} makes a snapshot and was deleted"))?;
             }
             Ok(())
         })
@@ -312,8 +316,7 @@ impl Seen {
         hold(overslept || world.objects.open_uploads() == 0, || {
             format!("G: {} uploads are left", world.objects.open_uploads())
         })?;
-        let of_commits = commit_files(world);
-        let visible: BTreeSet<&Location> = self.visible.keys().chain(&of_commits).collect();
+        let visible: BTreeSet<&Location> = self.visible.keys().chain(&self.of_commits).collect();
         world.objects.inspect(|objects| {
             let is_dropped = |at: &Location| {
                 at.bucket == "lake" && self.dropped.iter().any(|tenant| at.key.starts_with(&tenant.object_prefix()))
@@ -324,11 +327,6 @@ impl Seen {
             Ok(())
         })
     }
-}
-
-/// The files that the tables' snapshots are made of.
-fn commit_files(world: &World) -> Vec<Location> {
-    world.lake.inspect(|tables| tables.values().flat_map(MemoryTable::commit_files).collect())
 }
 
 /// All rows of the snapshots that a job has pinned.

@@ -41,31 +41,25 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
 
 /// Deletes the job's files that nothing names, and frees its uploads.
 async fn drop_files<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<(), Halt> {
-    let named = named(ports, job, plan).await?;
-    let kept = match &named {
-        Some(named) => kept(ports, job, named).await?,
+    let kept = match named(ports, job, plan).await? {
+        Some(named) => {
+            drop_commits(ports, job, &named).await?;
+            kept(ports, job, named).await?
+        }
         None => None,
     };
     if kept.is_none() {
         tracing::warn!("it cannot be told which of the job's files are visible; all stay");
-    }
-    if let Some(named) = &named {
-        drop_commits(ports, job, named).await?;
     }
     drop_parts(ports, plan, kept.as_ref()).await
 }
 
 /// Deletes what commits wrote that were overtaken.
 async fn drop_commits<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<(), Halt> {
-    // A snapshot may have been expired that others build on.
-    let is_forgotten = job.state == State::Succeeded && !named.committed;
-    let Some(folder) = Location::parse(&named.metadata_folder) else { return Ok(()) };
-    if is_forgotten || named.overtaken.is_empty() {
-        return Ok(());
-    }
+    let overtaken = named.overtaken(&job.commit_uuids, is_visible(job, named));
+    let Some(folder) = Location::parse(&named.metadata_folder).filter(|_| !overtaken.is_empty()) else { return Ok(()) };
     for (at, _) in ports.objects().list(&folder).await? {
-        let name = at.key.rsplit('/').next().unwrap_or_default();
-        if named.overtaken.iter().any(|uuid| name.contains(uuid.as_str())) {
+        if overtaken.iter().any(|uuid| name(&at).contains(uuid)) {
             ports.objects().delete(&at).await?;
         }
     }
@@ -90,7 +84,16 @@ async fn drop_parts<P: Ports>(ports: &P, plan: &Plan, kept: Option<&BTreeSet<Str
 
 /// Whether a file in a batch's folder is an attempt's of ours, and no other writer's.
 fn is_ours(at: &Location) -> bool {
-    at.key.rsplit('/').next().is_some_and(is_part_file)
+    is_part_file(name(at))
+}
+
+fn name(at: &Location) -> &str {
+    at.key.rsplit('/').next().unwrap_or_default()
+}
+
+/// Whether the job's rows are or were visible, whatever became of its snapshot since.
+fn is_visible(job: &Job, named: &Named) -> bool {
+    named.committed || job.state == State::Succeeded
 }
 
 /// What the table has of the job. `None` = it cannot be told.
@@ -108,9 +111,10 @@ async fn named<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<Option<Nam
 
 /// The files that stay: what the table names and, of a job that is visible, all that it committed, since older snapshots
 /// may name what the current one does not. `None` = it cannot be told.
-async fn kept<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<Option<BTreeSet<String>>, Halt> {
-    let mut kept = named.files.clone();
-    if named.committed || job.state == State::Succeeded {
+async fn kept<P: Ports>(ports: &P, job: &Job, named: Named) -> Result<Option<BTreeSet<String>>, Halt> {
+    let is_visible = is_visible(job, &named);
+    let mut kept = named.files;
+    if is_visible {
         match commit::outputs(ports, job).await.map(commit::sum) {
             Ok((files, counts)) if job.counts.as_ref().is_some_and(|c| c.rows == counts.rows) => {
                 kept.extend(files.into_iter().map(|file| file.location));

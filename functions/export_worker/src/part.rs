@@ -207,9 +207,8 @@ fn progress_of(shards: &[Shard]) -> Progress {
         parts: sum.parts + shard.total,
         parts_done: sum.parts_done + shard.done,
         weight_done: sum.weight_done + shard.weight_done,
-        weight_seen: sum.weight_seen,
         rows: sum.rows + shard.counts.rows,
         bytes: sum.bytes + shard.counts.bytes,
-        told: sum.told,
+        ..sum
     })
 }

@@ -61,12 +61,7 @@ pub fn read(body: &Value, found: &mut Vec<Violation>) -> CreateRequest {
     read_destination(&root, &mut request, found);
     request.projection = Projection::parse(root.string("fields", found).unwrap_or_default());
     read_schema(&root, found);
-    request.has_policy = root.value("mergePolicy").is_some_and(|policy| match policy {
-        // What is unknown in it is ignored.
-        Value::Object(policy) => ["id", "version"].iter().any(|name| policy.get(*name).is_some_and(|v| !v.is_null())),
-        _ => true,
-    });
-    request.merge_policy = read_policy(&root, found);
+    read_policy(&root, &mut request, found);
     read_filter(&root.object("filter", found), &mut request, found);
     let additional = root.object("additionalFields", found);
     request.events = read_events(&additional.object("eventList", found), request.filter.updated_after, found);
@@ -117,8 +112,11 @@ fn read_schema(root: &At<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-fn read_policy(root: &At<'_>, found: &mut Vec<Violation>) -> Option<(String, Option<u32>)> {
+fn read_policy(root: &At<'_>, request: &mut CreateRequest, found: &mut Vec<Violation>) {
     let policy = root.object("mergePolicy", found);
+    // What is unknown in it is ignored.
+    request.has_policy = ["id", "version"].iter().any(|name| policy.value(name).is_some())
+        || root.value("mergePolicy").is_some_and(|policy| !policy.is_object());
     let version = policy.value("version").and_then(|value| {
         // JSON has one kind of number: 1.0 is a whole one.
         let whole = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
@@ -128,17 +126,12 @@ fn read_policy(root: &At<'_>, found: &mut Vec<Violation>) -> Option<(String, Opt
         whole.map(|n| n as u32)
     });
     match policy.string("id", found) {
-        Some(id) if !id.is_empty() => Some((id.to_owned(), version)),
-        Some(_) => {
-            found.push(Violation::at(&policy.at("id"), Code::InvalidValue, "must not be empty."));
-            None
+        Some(id) if !id.is_empty() => request.merge_policy = Some((id.to_owned(), version)),
+        Some(_) => found.push(Violation::at(&policy.at("id"), Code::InvalidValue, "must not be empty.")),
+        None if policy.value("version").is_some() && policy.value("id").is_none() => {
+            found.push(policy.missing("id", "a version needs the policy's id."));
         }
-        None => {
-            if policy.value("version").is_some() && policy.value("id").is_none() {
-                found.push(policy.missing("id", "a version needs the policy's id."));
-            }
-            None
-        }
+        None => {}
     }
 }
 

@@ -90,7 +90,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
             committed,
             files,
             metadata_folder: format!("{}/{METADATA}/", metadata.location()),
-            overtaken: overtaken(metadata, tried, committed),
+            moved: moved(metadata, tried),
         })
     }
 }
@@ -134,13 +134,10 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
     }
 }
 
-/// Those of a job's commits that moved nothing. A commit that did, moved the table by a snapshot whose list of manifests has
-/// its UUID in its name. Where the job is committed and the table no longer has that snapshot, any of them may be it.
-fn overtaken(metadata: &TableMetadata, tried: &[String], committed: bool) -> Vec<String> {
+/// Those of a job's commits that moved the table: a snapshot's list of manifests has their UUID in its name.
+fn moved(metadata: &TableMetadata, tried: &[String]) -> Vec<String> {
     let lists: Vec<&str> = metadata.snapshots().map(|snapshot| snapshot.manifest_list()).collect();
-    let (moved, overtaken): (Vec<_>, Vec<_>) =
-        tried.iter().cloned().partition(|uuid| lists.iter().any(|list| list.contains(uuid.as_str())));
-    if committed && moved.is_empty() { Vec::new() } else { overtaken }
+    tried.iter().filter(|uuid| lists.iter().any(|list| list.contains(uuid.as_str()))).cloned().collect()
 }
 
 /// Whether a snapshot's summary has that property.

@@ -251,15 +251,16 @@ impl<G: GlueApi> Catalog for GlueCatalog<G> {
     }
 
     async fn update_table(&self, commit: TableCommit) -> Result<Table> {
-        let Some(Bound { judged, commit_uuid }) = self.bound.clone() else {
-            let base = self.judge(commit.identifier()).await?;
-            let updated = commit.apply(base.table.clone())?;
-            return self.swap(base, updated).await;
+        let (base, commit_uuid) = match self.bound.clone() {
+            Some(Bound { judged, commit_uuid }) => (judged, Some(commit_uuid)),
+            None => (self.judge(commit.identifier()).await?, None),
         };
-        let updated = commit.apply(judged.table.clone())?;
-        let at = named_by(updated.metadata_location_result()?, commit_uuid)?;
-        let updated = table(updated.identifier(), &self.io, updated.metadata().clone(), &at)?;
-        self.swap(judged, updated).await
+        let mut updated = commit.apply(base.table.clone())?;
+        if let Some(uuid) = commit_uuid {
+            let at = named_by(updated.metadata_location_result()?, uuid)?;
+            updated = table(updated.identifier(), &self.io, updated.metadata().clone(), &at)?;
+        }
+        self.swap(base, updated).await
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Snapshot {
     pub job: Option<JobId>,
     /// The job whose commit it abandons.
     pub abandoned: Option<JobId>,
-    /// The UUID of the commit that made it, where one of ours did.
-    pub commit_uuid: String,
+    /// The file of the commit that made it, where one of ours did.
+    pub commit_file: Option<Location>,
     /// What the job added.
     pub added: Vec<OutputFile>,
     /// The live files of a source table.
@@ -78,15 +78,8 @@ impl MemoryTable {
     }
 
     /// The file that a commit writes.
-    fn commit_file(&self, commit_uuid: &str) -> Location {
-        let at = format!("{}{commit_uuid}-m0.avro", self.metadata_folder());
-        Location::parse(&at).expect("a table's location is one of objects")
-    }
-
-    /// The files that its snapshots are made of.
-    pub fn commit_files(&self) -> impl Iterator<Item = Location> {
-        let ours = self.snapshots.iter().filter(|snapshot| !snapshot.commit_uuid.is_empty());
-        ours.map(|snapshot| self.commit_file(&snapshot.commit_uuid))
+    fn commit_file(&self, commit: &Commit) -> Option<Location> {
+        Location::parse(&format!("{}{}-m0.avro", self.metadata_folder(), commit.commit_uuid))
     }
 
     /// Adds a snapshot, whoever else does.
@@ -158,8 +151,10 @@ impl MemoryLake {
 
     /// Writes the commit's file and adds its snapshot, if the table is as it was judged.
     async fn swap(&self, name: &TableName, judged: &MemoryTable, snapshot: Snapshot) -> Result<bool, LakeError> {
-        let written = self.objects.create(&judged.commit_file(&snapshot.commit_uuid), Bytes::new()).await;
-        written.map_err(|error| LakeError::Unavailable(error.into()))?;
+        if let Some(at) = &snapshot.commit_file {
+            let written = self.objects.create(at, Bytes::new()).await;
+            written.map_err(|error| LakeError::Unavailable(error.into()))?;
+        }
         let swap = || {
             let mut tables = lock(&self.tables);
             let table = tables.get_mut(name).ok_or_else(|| LakeError::NoTable(name.clone()))?;
@@ -218,8 +213,8 @@ impl AppendOnce for MemoryLake {
         if let Some(why) = &judged.refuses {
             return Err(LakeError::Unsupported(why.clone()));
         }
-        let (commit_uuid, added) = (commit.commit_uuid.clone(), commit.files.clone());
-        let snapshot = Snapshot { job: Some(commit.job_id), commit_uuid, added, ..Snapshot::default() };
+        let (commit_file, added) = (judged.commit_file(commit), commit.files.clone());
+        let snapshot = Snapshot { job: Some(commit.job_id), commit_file, added, ..Snapshot::default() };
         match self.swap(&target.table, &judged, snapshot).await? {
             true => Ok(Appended::Visible),
             false => Ok(Appended::Conflict),
@@ -235,8 +230,8 @@ impl AppendOnce for MemoryLake {
         if judged.is_abandoned(commit.job_id) || !Guard::Abandoning.stands() {
             return Ok(Abandoned::Never);
         }
-        let (commit_uuid, abandoned) = (commit.commit_uuid.clone(), Some(commit.job_id));
-        match self.swap(&target.table, &judged, Snapshot { commit_uuid, abandoned, ..Snapshot::default() }).await? {
+        let (commit_file, abandoned) = (judged.commit_file(commit), Some(commit.job_id));
+        match self.swap(&target.table, &judged, Snapshot { commit_file, abandoned, ..Snapshot::default() }).await? {
             true => Ok(Abandoned::Never),
             false => Ok(Abandoned::Conflict),
         }
@@ -247,12 +242,15 @@ impl AppendOnce for MemoryLake {
         let added = table.snapshots.iter().flat_map(|s| &s.added);
         let of_job = added.filter(|file| commit.batches.contains(&file.batch_id));
         let files = of_job.map(|file| file.location.clone()).collect();
-        let moved = |uuid: &String| table.snapshots.iter().any(|snapshot| snapshot.commit_uuid == *uuid);
+        let made = |uuid: &String| {
+            let mut files = table.snapshots.iter().filter_map(|snapshot| snapshot.commit_file.as_ref());
+            files.any(|at| at.key.contains(uuid.as_str()))
+        };
         Ok(Named {
             committed: table.is_committed(commit.job_id),
             files,
             metadata_folder: table.metadata_folder(),
-            overtaken: tried.iter().filter(|uuid| !moved(uuid)).cloned().collect(),
+            moved: tried.iter().filter(|uuid| made(uuid)).cloned().collect(),
         })
     }
 }

@@ -71,10 +71,13 @@ pub fn source_schema() -> Schema {
 
 /// The export dataset's schema: the same columns, and `batchId`.
 pub fn target_schema() -> Schema {
-    let batch_id = Field { id: 100, name: "batchId".into(), required: false, kind: Kind::Primitive("string".into()) };
     let mut schema = source_schema();
-    schema.fields.push(batch_id);
+    schema.fields.push(column(100, "batchId", "string"));
     schema
+}
+
+fn column(id: i32, name: &str, kind: &str) -> Field {
+    Field { id, name: name.into(), required: false, kind: Kind::Primitive(kind.into()) }
 }
 
 fn field(id: i32, name: &str, kind: Value) -> Value {
@@ -109,16 +112,10 @@ pub fn registry() -> Registry {
         Dataset { copy: Some(copy), ..serde_json::from_value(registered).unwrap() }
     };
     let (mut events, mut exports) = (source_schema(), target_schema());
-    let of = |id, name: &str, kind: &str| Field {
-        id,
-        name: name.into(),
-        required: false,
-        kind: Kind::Primitive(kind.into()),
-    };
-    events.fields.push(of(20, "timestamp", "timestamptz"));
+    events.fields.push(column(20, "timestamp", "timestamptz"));
     // An export table keeps whole numbers as long.
     exports.fields.retain(|field| field.name != "score");
-    exports.fields.push(of(16, "score", "long"));
+    exports.fields.push(column(16, "score", "long"));
     Registry {
         datasets: vec![
             dataset("profiles", DatasetKind::Profile, source_schema(), None),

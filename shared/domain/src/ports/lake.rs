@@ -135,9 +135,20 @@ pub struct Named {
     pub files: BTreeSet<String>,
     /// The folder of the table's metadata files, `s3://bucket/key/`: a commit's files lie there, named by its UUID.
     pub metadata_folder: String,
-    /// Those of the job's commits that were overtaken, by UUID: no snapshot names their files, and none ever will. Empty
-    /// where it cannot be told which of them is the one that came to be visible.
-    pub overtaken: Vec<String>,
+    /// Those of the job's commits that moved the table, by UUID, as far as it still has their snapshots.
+    pub moved: Vec<String>,
+}
+
+impl Named {
+    /// Of the commits that the job `tried`, by UUID, those that were overtaken: no snapshot names their files, and none ever
+    /// will. None of them where the job `is_visible` and the table no longer has its snapshot: any of them may be the one that
+    /// later snapshots build on.
+    pub fn overtaken<'t>(&self, tried: &'t [String], is_visible: bool) -> Vec<&'t str> {
+        if is_visible && self.moved.is_empty() {
+            return Vec::new();
+        }
+        tried.iter().filter(|uuid| !self.moved.contains(uuid)).map(String::as_str).collect()
+    }
 }
 
 /// Appends snapshots.

@@ -58,7 +58,7 @@ async fn a_table_tells_what_it_has_of_a_job() {
     let state = look(&lake, &exports()).await;
     let (ours, theirs) = (commit(7, &[1, 2], &state), commit(8, &[3], &state));
     let nothing = lake.named(&ours, &[]).await.unwrap();
-    assert_eq!((nothing.committed, nothing.files, nothing.overtaken), (false, BTreeSet::new(), Vec::new()));
+    assert_eq!((nothing.committed, nothing.files, nothing.moved), (false, BTreeSet::new(), Vec::new()));
     for commit in [&ours, &theirs] {
         lake.append(commit, || async { true }).await.unwrap();
     }
@@ -74,17 +74,13 @@ async fn overtaken_commits_are_told_from_the_one_that_moved_the_table() {
     let lake = with_exports().await;
     let state = look(&lake, &exports()).await;
     let (early, theirs) = (commit(7, &[1], &state), commit(8, &[2], &state));
-    let meanwhile = || async {
-        lake.append(&theirs, || async { true }).await.unwrap();
-        true
-    };
-    assert_eq!(lake.append(&early, meanwhile).await.unwrap(), Appended::Conflict);
+    overtake(&lake, &early, &theirs).await;
     let late = again(&early);
     assert_eq!(lake.append(&late, || async { true }).await.unwrap(), Appended::Visible);
 
     let tried = [early.commit_uuid.clone(), late.commit_uuid.clone()];
     let named = lake.named(&late, &tried).await.unwrap();
-    assert_eq!(named.overtaken, std::slice::from_ref(&early.commit_uuid));
+    assert_eq!(named.overtaken(&tried, true), [early.commit_uuid.as_str()]);
     let of = |uuid: &str| files_named(&lake, &named.metadata_folder, uuid);
     assert_eq!(of(&early.commit_uuid), of(&late.commit_uuid), "manifest, list of manifests, metadata");
     assert_eq!(of(&early.commit_uuid).len(), 3);
@@ -92,7 +88,11 @@ async fn overtaken_commits_are_told_from_the_one_that_moved_the_table() {
     lake.append(&commit(9, &[3], &state), || async { true }).await.unwrap();
     expire(&lake, &exports()).await;
     let named = lake.named(&late, &tried).await.unwrap();
-    assert_eq!((named.committed, named.overtaken), (true, Vec::new()), "without its snapshot any of them may be it");
+    assert_eq!(
+        (named.committed, named.overtaken(&tried, true)),
+        (true, Vec::new()),
+        "without its snapshot any of them may be it"
+    );
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn an_abandoned_jobs_commits_are_overtaken_and_what_abandoned_them_stays()
     assert_eq!(lake.append(&early, meanwhile).await.unwrap(), Appended::Conflict);
     let tried = [early.commit_uuid.clone(), late.commit_uuid.clone()];
     let named = lake.named(&late, &tried).await.unwrap();
-    assert_eq!((named.committed, named.overtaken), (false, vec![early.commit_uuid.clone()]));
+    assert_eq!((named.committed, named.overtaken(&tried, false)), (false, vec![early.commit_uuid.as_str()]));
 }
 
 /// The kinds of a commit's files: what their names end with, in order.

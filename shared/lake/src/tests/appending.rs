@@ -78,11 +78,7 @@ async fn a_commit_between_look_and_swap_is_a_conflict_and_the_next_attempt_adds_
     let lake = with_exports().await;
     let state = look(&lake, &exports()).await;
     let (ours, theirs) = (commit(7, &[1], &state), commit(8, &[2], &state));
-    let meanwhile = || async {
-        lake.append(&theirs, || async { true }).await.unwrap();
-        true
-    };
-    assert_eq!(lake.append(&ours, meanwhile).await.unwrap(), Appended::Conflict);
+    overtake(&lake, &ours, &theirs).await;
     assert_eq!(live_files(&lake, &exports()).await, [theirs.files[0].location.clone()]);
 
     assert_eq!(lake.append(&again(&ours), || async { true }).await.unwrap(), Appended::Visible);

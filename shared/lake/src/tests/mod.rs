@@ -19,7 +19,7 @@ use crate::twin::MemoryGlue;
 use crate::{Lake, NewDataFile, NewDeleteFile, bucket_of};
 use domain::id::{BatchId, JobId};
 use domain::plan::{OutputFile, Pin, PlannedTarget, TableName};
-use domain::ports::lake::{Commit, LakeError, ReadTables, TableState};
+use domain::ports::lake::{AppendOnce, Appended, Commit, LakeError, ReadTables, TableState};
 use domain::schema::Schema;
 use foreign::*;
 use iceberg::Catalog;
@@ -111,6 +111,15 @@ fn commit(job: u64, batches: &[u128], state: &TableState) -> Commit {
 /// The same commit as the next attempt makes it.
 fn again(commit: &Commit) -> Commit {
     Commit { commit_uuid: uuid::Uuid::new_v4().to_string(), ..commit.clone() }
+}
+
+/// Lets another job's commit come between look and swap of ours.
+async fn overtake(lake: &TestLake, ours: &Commit, theirs: &Commit) {
+    let meanwhile = || async {
+        lake.append(theirs, || async { true }).await.unwrap();
+        true
+    };
+    assert_eq!(lake.append(ours, meanwhile).await.unwrap(), Appended::Conflict);
 }
 
 fn new_file(name: &str, bucket: Option<u32>) -> NewDataFile {
