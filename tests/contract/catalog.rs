@@ -5,12 +5,13 @@ use crate::stores::Stores;
 use aws::S3Objects;
 use bytes::Bytes;
 use domain::id::{BatchId, JobId, uuid_v4};
+use domain::job::Widening;
 use domain::plan::{OutputFile, PlannedTarget, TableName};
-use domain::ports::lake::{Abandoned, AppendOnce, Appended, Commit, LakeError, ReadTables};
+use domain::ports::lake::{Abandoned, AppendOnce, Appended, Commit, LakeError, ReadTables, WidenTables};
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
-use domain::schema::Schema;
+use domain::schema::{Field, Schema};
 use futures::future::join_all;
-use lake::glue::GlueApi;
+use lake::glue::{GlueApi, GlueError};
 use lake::{Glue, Lake};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -205,6 +206,32 @@ async fn a_connection_that_breaks_leaves_an_unknown_outcome_which_the_next_look_
         assert_eq!(world.jobs().await, stands, "it is sent once: {lost:?}");
         assert_eq!(lake.append(&again(&commit), async || true).await.unwrap(), Appended::Visible, "{lost:?}");
         assert_eq!((world.jobs().await, world.live().await.len()), (vec!["7".into()], 1), "{lost:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_widening_whose_connection_breaks_stands_or_is_overtaken_for_good() {
+    for lost in [Lost::Request, Lost::Answer] {
+        let world = World::start().await;
+        let entry = world.glue.table(&table()).await.unwrap();
+        let table_uuid = world.commit(7).await.target.table_uuid;
+        let widening = Widening { table_uuid, uuid: uuid_v4(7) };
+        let mut wanted = columns();
+        wanted.fields.push(Field { name: "score".into(), ..wanted.fields[0].clone() });
+        let way = Cut::to(&world.stores.emulators.glue.url()).await;
+        let lake = Lake::new(world.stores.glue(&way.url), world.stores.clients.objects());
+        way.lose(lost);
+        let unclear = lake.widen(&table(), &wanted, &widening).await;
+        assert!(matches!(unclear, Err(LakeError::Unavailable(_))), "{lost:?}: {unclear:?}");
+        let folder = lake.overtake(&table(), &widening).await.unwrap();
+        assert_eq!(folder.is_none(), lost == Lost::Answer, "{lost:?}");
+        let late = world.glue.update_table("lake", &entry.input, &entry.version_id.unwrap()).await;
+        assert!(matches!(late, Err(GlueError::VersionMismatch)), "{lost:?}: {late:?}");
+        if let Some(folder) = folder {
+            let files = world.stores.clients.objects().list(&Location::parse(&folder).unwrap()).await.unwrap();
+            let ours = files.iter().filter(|(at, _)| at.key.contains(&widening.uuid));
+            assert_eq!(ours.count(), 1, "the file that it wrote");
+        }
     }
 }
 

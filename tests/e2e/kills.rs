@@ -133,7 +133,7 @@ fn partitions(world: &World) -> Vec<String> {
 }
 
 /// What should not be there once everything is cleaned up after: plans, lists, shards, parts, uploads, files of the export
-/// dataset that its table does not name, and files of commits that were overtaken.
+/// dataset that its table does not name, and files of commits and widenings that were overtaken.
 async fn left_behind(world: &mut World, jobs: usize) -> Vec<String> {
     let named: BTreeSet<String> = world.exported_files().await.into_iter().collect();
     let is_left = |path: &String| {
@@ -150,18 +150,20 @@ async fn left_behind(world: &mut World, jobs: usize) -> Vec<String> {
     left
 }
 
-/// The kinds of which a table's metadata folder has more or fewer files of our commits than one for each job.
+/// The kinds of which a table's metadata folder has more or fewer files than one for each job or, of metadata files, one for each
+/// of the table's versions.
 fn overtaken<'a>(names: impl Iterator<Item = &'a str>, jobs: usize) -> Vec<String> {
-    let ours = format!("{:08x}-", export_worker::COMMITS_BEGIN_WITH);
-    let names: Vec<_> = names.filter(|name| name.contains(&ours)).collect();
+    let names: Vec<_> = names.collect();
     let number = |kind: fn(&str) -> bool| names.iter().filter(|name| kind(name)).count();
+    let numbered = names.iter().filter_map(|name| name.strip_suffix(".metadata.json")?.split_once('-')?.0.parse().ok());
+    let versions = numbered.max().map_or(0, |last: usize| last + 1);
     let kinds = [
-        ("lists of manifests", number(|name| name.starts_with("snap-"))),
-        ("manifests", number(|name| name.ends_with("-m0.avro"))),
-        ("metadata files", number(|name| name.ends_with(".metadata.json"))),
+        ("lists of manifests", jobs, number(|name| name.starts_with("snap-"))),
+        ("manifests", jobs, number(|name| name.ends_with("-m0.avro"))),
+        ("metadata files", versions, number(|name| name.ends_with(".metadata.json"))),
     ];
-    let wrong = kinds.iter().filter(|(_, number)| *number != jobs);
-    wrong.map(|(kind, number)| format!("{number} {kind} of {jobs} jobs")).collect()
+    let wrong = kinds.iter().filter(|(_, due, number)| number != due);
+    wrong.map(|(kind, due, number)| format!("{number} {kind} instead of {due}")).collect()
 }
 
 fn files(folder: &Path) -> Vec<String> {

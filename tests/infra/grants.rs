@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const MANAGED: [&str; 2] = ["service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"];
 
 /// A call in a function's code → the actions behind it. A write in a transaction needs the action of its kind.
-const CALLS: [(&str, &[&str]); 40] = [
+const CALLS: [(&str, &[&str]); 41] = [
     ("clients.client(", &["dynamodb:GetItem"]),
     ("registry.registry(", &["dynamodb:Query"]),
     ("registry.put_entry(", &["dynamodb:PutItem"]),
@@ -47,6 +47,7 @@ const CALLS: [(&str, &[&str]); 40] = [
     ("lake.look_pinned(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.files(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.widen(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),
+    ("lake.overtake(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject"]),
     ("lake.named(", &["glue:GetTable", "s3:GetObject"]),
     ("lake.abandon(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),
     ("lake.append(", &["glue:GetTable", "glue:UpdateTable", "s3:GetObject", "s3:PutObject"]),

@@ -79,6 +79,10 @@ impl Seen {
             self.judge_table(world, &name, &snapshots)?;
         }
         self.judge_visible(world)?;
+        for at in widenings(world) {
+            let is_there = world.objects.inspect(|objects| objects.contains_key(&at));
+            hold(is_there, || format!("I6: {at} is named by a table and was deleted"))?;
+        }
         self.judge_keys(world)?;
         self.judge_ends()
     }
@@ -316,7 +320,8 @@ impl Seen {
         hold(overslept || world.objects.open_uploads() == 0, || {
             format!("G: {} uploads are left", world.objects.open_uploads())
         })?;
-        let visible: BTreeSet<&Location> = self.visible.keys().chain(&self.of_commits).collect();
+        let widenings = widenings(world);
+        let visible: BTreeSet<&Location> = self.visible.keys().chain(&self.of_commits).chain(&widenings).collect();
         world.objects.inspect(|objects| {
             let is_dropped = |at: &Location| {
                 at.bucket == "lake" && self.dropped.iter().any(|tenant| at.key.starts_with(&tenant.object_prefix()))
@@ -327,6 +332,11 @@ impl Seen {
             Ok(())
         })
     }
+}
+
+/// The metadata files of widenings that tables name.
+fn widenings(world: &World) -> Vec<Location> {
+    world.lake.inspect(|tables| tables.values().flat_map(|table| table.widenings.clone()).collect())
 }
 
 /// All rows of the snapshots that a job has pinned.

@@ -1,8 +1,7 @@
-//! Every guard of the protocol is switched off in turn, and somebody must notice: the simulation with its sleeping
-//! committers or within its default number of seeds; or the conformance suites, where a guard is a promise that others cover for.
+//! Every guard of the protocol is switched off in turn, and somebody must notice: the simulation with its sleepers or within its default number of seeds; or the conformance suites, where a guard is a promise that others cover for.
 
 use crate::run::run;
-use crate::sweep::sleep_through_an_abandoning;
+use crate::sweep::{sleep_through_a_cancel, sleep_through_an_abandoning};
 use crate::{SEEDS, number};
 use domain::guard::{Guard, reached, switched_off};
 use std::panic::catch_unwind;
@@ -37,7 +36,9 @@ fn by_seed() -> Option<String> {
 }
 
 fn by_sleeper() -> Option<String> {
-    Some(format!("a sleeping committer: {}", broken(sleep_through_an_abandoning)?))
+    let committer = || broken(sleep_through_an_abandoning);
+    let planner = || broken(sleep_through_a_cancel);
+    Some(format!("a sleeper: {}", committer().or_else(planner)?))
 }
 
 fn by_suite() -> Option<String> {

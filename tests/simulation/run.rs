@@ -190,7 +190,8 @@ impl Run {
     fn meddle(&mut self) {
         let tenant = self.dice.below(self.world.tenants.len());
         match self.dice.below(10) {
-            0..6 => self.world.write(tenant),
+            0..5 => self.world.write(tenant),
+            5 => self.world.grow(tenant),
             6 => self.world.refuse(tenant, Some("the table takes no commits")),
             _ => self.world.refuse(tenant, None),
         }

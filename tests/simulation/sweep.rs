@@ -151,6 +151,37 @@ fn a_committer_that_sleeps_through_an_abandoning_shows_nothing() {
     assert!(abandoned > 10, "only {abandoned}");
 }
 
+/// A planner falls asleep at every call of its planning, and the job is cancelled; when the sleeper wakes, the job has been looked
+/// through once.
+pub fn sleep_through_a_cancel() -> Result<usize, String> {
+    let mut widened = 0;
+    for call in 1.. {
+        for trouble in [Trouble::AsleepBefore, Trouble::AsleepAfter] {
+            let mut plain = Plain::new(&[(call, trouble)]);
+            while !plain.is_asleep() && plain.step()? {}
+            match plain.state() {
+                None => continue,
+                Some(State::New) => {}
+                Some(_) => return Ok(widened),
+            }
+            plain.cancel();
+            plain.come_to_rest().map_err(|why| format!("{trouble:?} at call {call}: {why}"))?;
+            if plain.state() != Some(State::Cancelled) || !plain.seen.rows().is_empty() {
+                return Err(format!("{trouble:?} at call {call}: {:?}", plain.state()));
+            }
+            let tried = plain.seen.jobs.values().any(|known| !known.job.widenings.is_empty());
+            widened += usize::from(tried);
+        }
+    }
+    Ok(widened)
+}
+
+#[test]
+fn a_planner_that_sleeps_through_a_cancel_leaves_nothing_and_breaks_no_table() {
+    let widened = sleep_through_a_cancel().unwrap();
+    assert!(widened > 5, "only {widened}");
+}
+
 #[test]
 fn a_part_that_takes_too_long_goes_on_as_halves_that_export_the_same() {
     let (.., rows) = undisturbed();

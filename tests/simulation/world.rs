@@ -8,6 +8,7 @@ use domain::plan::{DataFile, TableName};
 use domain::ports::Clock;
 use domain::ports::lake::TableState;
 use domain::registry::{Dataset, DatasetKind, Registry};
+use domain::schema::{Field, Kind};
 use domain::tenant::Tenant;
 use export_worker::Settings;
 use std::cell::Cell;
@@ -34,6 +35,8 @@ pub struct World {
     pub tenants: Vec<Tenant>,
     /// Files that sources have got so far.
     files: Cell<usize>,
+    /// Columns that sources have got so far.
+    columns: Cell<i32>,
     /// Seconds that a lease lasts.
     pub lease: u32,
     /// Seconds after which a part is split.
@@ -60,6 +63,7 @@ impl World {
             registry: MemoryRegistry::default(),
             tenants: (0..tenants).map(|n| Tenant::new(&format!("ORG{n}@AdobeOrg"), "prod").unwrap()).collect(),
             files: Cell::new(0),
+            columns: Cell::new(0),
             lease: *dice.one_of(&[1, 30, 120]).unwrap_or(&120),
             split_after: *dice.one_of(&[5, 60, 900]).unwrap_or(&900),
             max_running_jobs: *dice.one_of(&[1_000, 1_000, 2]).unwrap_or(&1_000),
@@ -105,6 +109,9 @@ impl World {
                 dataset.copy.as_mut().unwrap().buckets = Some(BUCKETS);
             }
             self.create_table(tenant, dataset);
+            if dataset.kind == DatasetKind::Profile {
+                self.lake.add_column(&dataset.table, self.column());
+            }
         }
         self.write_profiles(&registry);
         registry
@@ -155,6 +162,17 @@ impl World {
             0 => self.lake.commit(&self.table(tenant, "exports"), Vec::new()),
             _ => self.lake.commit(&self.table(tenant, "profiles"), self.live_files(tenant % 2 == 1)),
         }
+    }
+
+    /// A source gets a column that the export table lacks.
+    pub fn grow(&self, tenant: usize) {
+        self.lake.add_column(&self.table(tenant, "profiles"), self.column());
+    }
+
+    fn column(&self) -> Field {
+        self.columns.set(self.columns.get() + 1);
+        let (n, kind) = (self.columns.get(), Kind::Primitive("string".into()));
+        Field { id: 1_000 + n, name: format!("column{n}"), required: false, kind }
     }
 
     /// The export table takes no commit for a while, or takes them again.

@@ -7,7 +7,7 @@ use domain::job::{Collect, Job};
 use domain::plan::{Plan, batch_folder, is_part_file};
 use domain::ports::Clock;
 use domain::ports::jobs::CollectJobs;
-use domain::ports::lake::{AppendOnce, LakeError, Named};
+use domain::ports::lake::{AppendOnce, LakeError, Named, WidenTables};
 use domain::ports::objects::{CollectObjects, Location, ReadObjects, WriteObjects};
 use domain::state::State;
 use domain::tenant::Tenant;
@@ -22,9 +22,10 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
     if !has_ended || ports.clock().now() < left.ripe(grace) {
         return Ok(());
     }
+    drop_widenings(ports, job).await?;
     match stored_plan::read(ports, job).await {
         Ok(Some(plan)) => drop_files(ports, job, &plan).await?,
-        // Nothing was written before the plan was.
+        // Nothing else was written before the plan was.
         Ok(None) => {}
         Err(Halt::Permanent(error)) => tracing::error!(reason = error.msg, "the job's files stay where they are"),
         Err(later) => return Err(later),
@@ -37,6 +38,21 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
         ports.objects().delete(&at).await?;
     }
     Ok(ports.jobs().forget(tenant, id, job.shards()).await?)
+}
+
+/// Deletes what widenings wrote that were overtaken.
+async fn drop_widenings<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
+    for widening in &job.widenings {
+        match ports.lake().overtake(&job.resolved.target.table, widening).await {
+            Ok(Some(folder)) => drop_named_by(ports, &folder, &[&widening.uuid]).await?,
+            Ok(None) => {}
+            Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => {
+                tracing::warn!("the table is gone, and what was written to widen it stays");
+            }
+            Err(error) => return Err(Halt::Later(Box::new(error))),
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the job's files that nothing names, and frees its uploads.
@@ -56,10 +72,17 @@ async fn drop_files<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<(), H
 
 /// Deletes what commits wrote that were overtaken.
 async fn drop_commits<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<(), Halt> {
-    let overtaken = named.overtaken(&job.commit_uuids, is_visible(job, named));
-    let Some(folder) = Location::parse(&named.metadata_folder).filter(|_| !overtaken.is_empty()) else { return Ok(()) };
+    match named.overtaken(&job.commit_uuids, is_visible(job, named)) {
+        none if none.is_empty() => Ok(()),
+        overtaken => drop_named_by(ports, &named.metadata_folder, &overtaken).await,
+    }
+}
+
+/// Deletes the files of a folder that have one of these UUIDs in their names.
+async fn drop_named_by<P: Ports>(ports: &P, folder: &str, uuids: &[&str]) -> Result<(), Halt> {
+    let Some(folder) = Location::parse(folder) else { return Ok(()) };
     for (at, _) in ports.objects().list(&folder).await? {
-        if overtaken.iter().any(|uuid| name(&at).contains(uuid)) {
+        if uuids.iter().any(|uuid| name(&at).contains(uuid)) {
             ports.objects().delete(&at).await?;
         }
     }

@@ -1,20 +1,22 @@
 //! P1–P4: pin the inputs, settle the plan, make shards and parts, start, fan out.
 
+use crate::commit::{SWAPS_PER_MESSAGE, fresh_uuid};
 use crate::{Halt, Ports, step, stored_plan};
 use domain::guard::Guard;
 use domain::id::uuid_v4;
-use domain::job::{Job, ResolvedDataset, Work};
+use domain::job::{Job, ResolvedDataset, Widening, Work};
 use domain::message::{Message, Task};
 use domain::plan::{
     MAX_PLANNED_FILES, PLAN_VERSION, Pin, Plan, PlannedSource, PlannedTarget, TableFiles, compose_parts,
 };
 use domain::ports::jobs::{MoveJobs, PlanParts, ReadJobs, Swap};
-use domain::ports::lake::{ReadTables, TableState, WidenTables};
+use domain::ports::lake::{ReadTables, TableState, WidenTables, Widened};
 use domain::ports::queue::SendMessages;
 use domain::ports::registry::{Entry, ReadRegistry, WriteRegistry};
 use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::registry::{Dataset, DatasetKind, Registry};
+use domain::schema::{Differences, Schema, differences};
 use domain::state::State;
 use domain::union::export_schema_of;
 use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitness, unknown_path};
@@ -65,7 +67,7 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
     let pins = if Guard::PinnedSnapshot.stands() { pins } else { current() };
     hold(ports, &mut datasets, states, &pins).await?;
     let needs = judge(job, &datasets)?;
-    let target = widened_target(ports, job, &registry, &datasets).await?;
+    let Some(target) = widened_target(ports, job, &registry, &datasets).await? else { return Ok(None) };
     let mut tables = files(ports, &datasets, &pins).await?;
     let unbucketed = |table: &TableFiles| table.data.iter().any(|file| file.bucket.is_none());
     if matches!(needs, MergeNeeds::Buckets(_)) && tables.iter().any(unbucketed) {
@@ -149,13 +151,13 @@ fn judge(job: &Job, datasets: &[Dataset]) -> Result<MergeNeeds, Halt> {
     Ok(needs)
 }
 
-/// The export dataset, its table widened by whatever the sources have gained.
+/// The export dataset, its table widened by whatever the sources have gained. `None` = the job moved on.
 async fn widened_target<P: Ports>(
     ports: &P,
     job: &Job,
     registry: &Registry,
     sources: &[Dataset],
-) -> Result<PlannedTarget, Halt> {
+) -> Result<Option<PlannedTarget>, Halt> {
     let (dataset, state) = look(ports, job, registry, &job.resolved.target).await?;
     target_fitness(Some(&state.copy)).map_err(|what| Halt::permanent(Code::DatasetUnfit, what))?;
     let mut conflicts = Vec::new();
@@ -164,17 +166,43 @@ async fn widened_target<P: Ports>(
         let what = format!("The dataset {} cannot be exported with the others: {}", conflict.dataset_id, conflict.what);
         return Err(Halt::permanent(Code::DatasetUnfit, what));
     }
-    let state = ports.lake().widen(&dataset.table, &state.copy.table_uuid, &wanted).await;
-    let state = state.map_err(|e| Halt::of_table(e, &dataset.id))?;
+    let Some(state) = widened(ports, job, &dataset, state, &wanted).await? else { return Ok(None) };
     refresh(ports, job, &dataset, &state).await?;
-    Ok(PlannedTarget {
+    Ok(Some(PlannedTarget {
         dataset_id: dataset.id,
         table: dataset.table,
         table_uuid: state.copy.table_uuid,
         schema: state.copy.schema,
         spec_id: state.copy.batch_spec_id.unwrap_or_default(),
         data_prefix: format!("{}/data/", state.location.trim_end_matches('/')),
-    })
+    }))
+}
+
+/// The table of the export dataset with all that is wanted of it. Each attempt is told on the job's record first, so that
+/// collecting finds its file. `None` = the job moved on.
+async fn widened<P: Ports>(
+    ports: &P,
+    job: &Job,
+    dataset: &Dataset,
+    state: TableState,
+    wanted: &Schema,
+) -> Result<Option<TableState>, Halt> {
+    if differences(wanted, &state.copy.schema) == Differences::default() {
+        return Ok(Some(state));
+    }
+    for _ in 0..SWAPS_PER_MESSAGE {
+        let widening = Widening { table_uuid: state.copy.table_uuid.clone(), uuid: fresh_uuid(ports) };
+        let told = step::take(ports, job, |job, now| job.attempt_widening(widening.clone(), now)).await?;
+        if told.is_none() {
+            return Ok(None);
+        }
+        let widened = ports.lake().widen(&dataset.table, wanted, &widening).await;
+        match widened.map_err(|e| Halt::of_table(e, &dataset.id))? {
+            Widened::Stands(state) => return Ok(Some(state)),
+            Widened::Conflict => tracing::info!("another change of the table came first; looking again"),
+        }
+    }
+    Err(Halt::Later("the table moved under every attempt of this message".into()))
 }
 
 /// P1. Earlier pins stand; `None` = the job moved on.

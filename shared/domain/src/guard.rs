@@ -42,6 +42,8 @@ pub enum Guard {
     CollectAfterEnd,
     /// G: the files of a job that succeeded stay.
     KeepWhatIsNamed,
+    /// G: what is deleted of an overtaken widening cannot come to be named any more.
+    Overtaking,
     /// The queue: exactly the messages that failed come again.
     FailedMessageIds,
     /// S: whatever does not move is sent on its way again.
@@ -50,7 +52,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::PinnedSnapshot,
         Self::ShardsOfNewJobs,
         Self::CreateIfAbsent,
@@ -70,6 +72,7 @@ impl Guard {
         Self::AllGatesClosed,
         Self::CollectAfterEnd,
         Self::KeepWhatIsNamed,
+        Self::Overtaking,
         Self::FailedMessageIds,
         Self::Sweeper,
     ];

@@ -55,10 +55,23 @@ pub struct Job {
     pub commit_times: (Option<Millis>, Option<Millis>),
     /// One for each of the last attempts at the commit or at abandoning it, the latest last.
     pub commit_uuids: Vec<String>,
+    /// One for each of the last attempts at widening the export table, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widenings: Vec<Widening>,
     /// What was exported, once it succeeded.
     pub counts: Option<Counts>,
     /// Why it failed or is about to.
     pub errors: Vec<JobError>,
+}
+
+/// An attempt at widening an export table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Widening {
+    /// Which table.
+    pub table_uuid: String,
+    /// Drawn afresh for this attempt. The metadata file that it writes is named by it.
+    pub uuid: String,
 }
 
 /// The parts of a request that stand in the job as they were sent.

@@ -2,7 +2,7 @@
 
 use domain::id::JobId;
 use domain::instant::Millis;
-use domain::job::{CancelVerdict, Echo, Job, JobRecord, Progress, Resolved, ResolvedDataset, Work, render};
+use domain::job::{CancelVerdict, Echo, Job, JobRecord, Progress, Resolved, ResolvedDataset, Widening, Work, render};
 use domain::plan::{Counts, Pin, TableName};
 use domain::registry::{DatasetKind, MergePolicy};
 use domain::state::{ShownStatus, State};
@@ -48,13 +48,14 @@ fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
         10 => job.abandon(Vec::new(), now).ok(),
         11 => job.fan_out(now).ok(),
         12 => job.attempt_abandon("u".into(), now).ok(),
+        13 => job.attempt_widening(Widening { table_uuid: "t".into(), uuid: "u".into() }, now).ok(),
         _ => job.postpone(now).ok(),
     }
 }
 
 proptest! {
     #[test]
-    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..14, 0..40), jitter in prop::collection::vec(-5_000i64..5_000, 40)) {
+    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..15, 0..80), jitter in prop::collection::vec(-5_000i64..5_000, 80)) {
         let mut job = job();
         let mut cancelled = false;
         for (kind, jitter) in kinds.iter().zip(jitter) {
@@ -67,7 +68,7 @@ proptest! {
             prop_assert_eq!(next.due.is_none(), next.state.is_terminal());
             cancelled |= next.state == State::Cancelling;
             prop_assert!(!(cancelled && next.state.shown() == ShownStatus::Succeeded), "I4");
-            prop_assert!(next.commit_uuids.len() <= 64, "the record stays small");
+            prop_assert!(next.commit_uuids.len() <= 64 && next.widenings.len() <= 64, "the record stays small");
             prop_assert!(next.commit_uuids.is_empty() || !cancelled, "no commit is tried after a cancel was accepted");
             let shown = render(&JobRecord { job: next.clone(), progress: Progress::default() });
             let total = &shown["metrics"]["totalTime"];

@@ -1,7 +1,7 @@
 //! Appending a job's snapshot, exactly once.
 
 use crate::Lake;
-use crate::catalog::Judged;
+use crate::catalog::{Judged, metadata_folder};
 use crate::error::lake_error;
 use crate::glue::GlueApi;
 use crate::read::{entries, live, manifests};
@@ -21,8 +21,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use uuid::Uuid;
 
-/// Iceberg's folder of metadata files below a table's location.
-const METADATA: &str = "metadata";
 /// Summary property: the job that made the snapshot.
 const JOB_ID: &str = "export.job-id";
 /// Summary property: the job whose commit this snapshot defeats.
@@ -86,12 +84,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
         .map_err(failed)?;
         let committed = is_named(&judged, JOB_ID, &commit.job_id.to_string()) || !files.is_empty();
         let metadata = judged.table().metadata();
-        Ok(Named {
-            committed,
-            files,
-            metadata_folder: format!("{}/{METADATA}/", metadata.location()),
-            moved: moved(metadata, tried),
-        })
+        Ok(Named { committed, files, metadata_folder: metadata_folder(metadata), moved: moved(metadata, tried) })
     }
 }
 
@@ -99,9 +92,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
     /// The table that a job was planned for, as it stands.
     async fn judge_target(&self, target: &PlannedTarget) -> std::result::Result<Judged, LakeError> {
         let judged = self.judge(&target.table).await?;
-        if judged.table().metadata().uuid().to_string() != target.table_uuid {
-            return Err(LakeError::OtherTable(target.table.clone()));
-        }
+        judged.of(&target.table, &target.table_uuid)?;
         Ok(judged)
     }
 

@@ -5,6 +5,7 @@ use crate::error::{Refusal, in_file};
 use crate::glue::{Database, GlueApi, GlueError, GlueTable, TableInput};
 use async_trait::async_trait;
 use domain::plan::TableName;
+use domain::ports::lake::LakeError;
 use iceberg::io::FileIO;
 use iceberg::spec::{TableMetadata, TableMetadataBuilder};
 use iceberg::table::Table;
@@ -16,6 +17,9 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
+
+/// Iceberg's folder of metadata files below a table's location.
+const METADATA: &str = "metadata";
 
 /// The catalog. Bound to a [`Judged`] table it shows that table as it was judged, and updates it only from there.
 #[derive(Clone, Debug)]
@@ -44,6 +48,15 @@ impl Judged {
     /// The table.
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Refuses another table than the one of that UUID.
+    pub(crate) fn of(&self, name: &TableName, table_uuid: &str) -> std::result::Result<&Self, LakeError> {
+        if self.table.metadata().uuid().to_string() == table_uuid {
+            Ok(self)
+        } else {
+            Err(LakeError::OtherTable(name.clone()))
+        }
     }
 
     /// The table as a bound catalog shows it.
@@ -92,28 +105,46 @@ impl<G: GlueApi> GlueCatalog<G> {
         judged: Judged,
         change: impl FnOnce(TableMetadataBuilder) -> Result<TableMetadataBuilder>,
     ) -> Result<Table> {
+        self.change_as(Uuid::new_v4(), judged, change).await
+    }
+
+    /// The same by a metadata file that has this UUID in its name.
+    pub(crate) async fn change_as(
+        &self,
+        uuid: Uuid,
+        judged: Judged,
+        change: impl FnOnce(TableMetadataBuilder) -> Result<TableMetadataBuilder>,
+    ) -> Result<Table> {
         let at = judged.table.metadata_location_result()?;
         let builder = judged.table.metadata().clone().into_builder(Some(at.into()));
         let metadata = change(builder)?.build()?.metadata;
         let next = MetadataLocation::from_str(at)?.with_next_version().with_new_metadata(&metadata).to_string();
+        let next = named_by(&next, uuid)?;
         let changed = table(judged.table.identifier(), &self.io, metadata, &next)?;
         self.swap(judged, changed).await
+    }
+
+    /// Moves the version of what was judged, and nothing else: whoever judged it before finds it moved.
+    pub(crate) async fn touch(&self, judged: Judged) -> Result<()> {
+        let Judged { entry, table, .. } = judged;
+        let name = table_name(table.identifier())?;
+        self.update(&name, &entry.input, &version_of(&name, &entry)?).await
     }
 
     /// Writes the metadata file, then points the entry at it, if the entry still is as it was judged.
     async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
         let name = table_name(updated.identifier())?;
-        let Some(version) = base.entry.version_id else {
-            return Err(
-                Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into()
-            );
-        };
+        let version = version_of(&name, &base.entry)?;
         let at = updated.metadata_location_result()?;
         updated.metadata().write_to(&self.io, &MetadataLocation::from_str(at)?).await?;
         let input = base.entry.input.pointing_at(updated.metadata(), at);
-        let swapped = self.glue.update_table(&name.database, &input, &version).await;
-        swapped.map_err(|e| failure(e, ErrorKind::TableNotFound))?;
+        self.update(&name, &input, &version).await?;
         Ok(updated)
+    }
+
+    async fn update(&self, name: &TableName, input: &TableInput, version: &str) -> Result<()> {
+        let updated = self.glue.update_table(&name.database, input, version).await;
+        updated.map_err(|e| failure(e, ErrorKind::TableNotFound))
     }
 }
 
@@ -137,6 +168,18 @@ fn table(ident: &TableIdent, io: &FileIO, metadata: TableMetadata, at: &str) -> 
     let builder = Table::builder().identifier(ident.clone()).file_io(io.clone()).metadata(metadata);
     // Nothing here reads a manifest twice.
     builder.metadata_location(at).runtime(Runtime::try_current()?).disable_cache().build()
+}
+
+/// The version that an entry was judged at.
+fn version_of(name: &TableName, entry: &GlueTable) -> Result<String> {
+    entry.version_id.clone().ok_or_else(|| {
+        Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into()
+    })
+}
+
+/// The folder of a table's metadata files, `s3://bucket/key/`.
+pub(crate) fn metadata_folder(metadata: &TableMetadata) -> String {
+    format!("{}/{METADATA}/", metadata.location())
 }
 
 /// A metadata file's location, `…/<version>-<uuid>….metadata.json`, with this UUID in the place of its own.

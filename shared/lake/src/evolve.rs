@@ -1,33 +1,48 @@
 //! Schemas that change: export tables grow by what their datasets gain, any table takes a schema as it is given.
 
 use crate::Lake;
+use crate::catalog::metadata_folder;
 use crate::error::lake_error;
 use crate::glue::GlueApi;
 use crate::read::state;
 use crate::schema::{PROFILE_ID, to_domain, to_iceberg};
 use crate::widening::widened;
+use domain::job::Widening;
 use domain::plan::TableName;
-use domain::ports::lake::{LakeError, TableState, WidenTables};
+use domain::ports::lake::{LakeError, WidenTables, Widened};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::schema::Schema;
-use iceberg::spec::TableMetadataBuilder;
+use iceberg::ErrorKind;
+use uuid::Uuid;
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> WidenTables for Lake<O, G> {
-    async fn widen(&self, table: &TableName, table_uuid: &str, wanted: &Schema) -> Result<TableState, LakeError> {
+    async fn widen(&self, table: &TableName, wanted: &Schema, widening: &Widening) -> Result<Widened, LakeError> {
         let failed = |e| lake_error(table, e);
-        self.settle(table, |judged| async move {
-            let metadata = judged.table().metadata();
-            if metadata.uuid().to_string() != table_uuid {
-                return Err(LakeError::OtherTable(table.clone()));
-            }
-            let stands = match widened(metadata, wanted, table).map_err(failed)? {
-                None => judged.table().clone(),
-                Some(schema) => {
-                    let add = |builder: TableMetadataBuilder| builder.add_current_schema(schema);
-                    self.catalog().change(judged, add).await.map_err(failed)?
+        let judged = self.judge(table).await?;
+        judged.of(table, &widening.table_uuid)?;
+        let stands = match widened(judged.table().metadata(), wanted, table).map_err(failed)? {
+            None => judged.table().clone(),
+            Some(schema) => {
+                let uuid = Uuid::parse_str(&widening.uuid).map_err(|e| failed(e.into()))?;
+                match self.catalog().change_as(uuid, judged, |builder| builder.add_current_schema(schema)).await {
+                    Err(error) if error.kind() == ErrorKind::CatalogCommitConflicts => return Ok(Widened::Conflict),
+                    changed => changed.map_err(failed)?,
                 }
-            };
-            state(&stands, PROFILE_ID).await.map_err(failed)
+            }
+        };
+        Ok(Widened::Stands(state(&stands, PROFILE_ID).await.map_err(failed)?))
+    }
+
+    async fn overtake(&self, table: &TableName, widening: &Widening) -> Result<Option<String>, LakeError> {
+        self.settle(table, |judged| async move {
+            let metadata = judged.of(table, &widening.table_uuid)?.table().metadata();
+            let earlier = metadata.metadata_log().iter().map(|log| log.metadata_file.as_str());
+            if earlier.chain(judged.table().metadata_location()).any(|at| at.contains(&widening.uuid)) {
+                return Ok(None);
+            }
+            let folder = metadata_folder(metadata);
+            self.catalog().touch(judged).await.map_err(|e| lake_error(table, e))?;
+            Ok(Some(folder))
         })
         .await
     }

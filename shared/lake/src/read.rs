@@ -49,10 +49,7 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> Lake<O, G> {
     /// The table of a pin, and the schema that was pinned.
     async fn judge_pinned(&self, pin: &Pin) -> std::result::Result<(Judged, SchemaRef), LakeError> {
         let judged = self.judge(&pin.table).await?;
-        let metadata = judged.table().metadata();
-        if metadata.uuid().to_string() != pin.table_uuid {
-            return Err(LakeError::OtherTable(pin.table.clone()));
-        }
+        let metadata = judged.of(&pin.table, &pin.table_uuid)?.table().metadata();
         let schema = match pin.schema_id {
             Some(id) => metadata.schema_by_id(id).cloned().ok_or_else(|| {
                 LakeError::Unsupported(format!(

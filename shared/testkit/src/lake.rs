@@ -5,10 +5,11 @@ use crate::{MemoryObjects, Weather};
 use bytes::Bytes;
 use domain::guard::Guard;
 use domain::id::JobId;
+use domain::job::Widening;
 use domain::plan::{DataFile, OutputFile, Pin, TableFiles, TableName};
 use domain::ports::lake::*;
 use domain::ports::objects::{Location, WriteObjects};
-use domain::schema::Schema;
+use domain::schema::{Field, Schema};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,8 @@ pub struct MemoryTable {
     pub refuses: Option<String>,
     /// The snapshots, the current one last.
     pub snapshots: Vec<Snapshot>,
+    /// The metadata files of widenings that moved the table.
+    pub widenings: Vec<Location>,
 }
 
 /// A snapshot of a table.
@@ -55,7 +58,7 @@ pub struct Snapshot {
 impl MemoryTable {
     /// A table without snapshots.
     pub fn new(state: TableState) -> Self {
-        Self { state: state.into(), version: 1, refuses: None, snapshots: Vec::new() }
+        Self { state: state.into(), version: 1, refuses: None, snapshots: Vec::new(), widenings: Vec::new() }
     }
 
     fn look(&self) -> TableState {
@@ -82,6 +85,25 @@ impl MemoryTable {
         Location::parse(&format!("{}{}-m0.avro", self.metadata_folder(), commit.commit_uuid))
     }
 
+    /// The metadata file that a widening writes.
+    fn widening_file(&self, uuid: &str) -> Option<Location> {
+        Location::parse(&format!("{}{:05}-{uuid}.metadata.json", self.metadata_folder(), self.version))
+    }
+
+    /// Its schema with the columns that it lacks, if it lacks any.
+    fn widened(&self, wanted: &Schema) -> Option<Schema> {
+        let schema = &self.state.copy.schema;
+        let lacking: Vec<_> = wanted.fields.iter().filter(|f| schema.field(&f.name).is_none()).cloned().collect();
+        let fields = schema.fields.iter().cloned().chain(lacking).collect::<Vec<_>>();
+        (fields.len() > schema.fields.len()).then(|| Schema { schema_id: schema.schema_id + 1, fields })
+    }
+
+    /// Makes a schema the current one.
+    fn evolve(&mut self, schema: Schema) {
+        self.version += 1;
+        Arc::make_mut(&mut self.state).copy.schema = schema;
+    }
+
     /// Adds a snapshot, whoever else does.
     pub fn push(&mut self, snapshot: Snapshot) {
         self.version += 1;
@@ -90,13 +112,18 @@ impl MemoryTable {
 
     /// Adds a snapshot, if the table is as it was judged.
     pub fn swap(&mut self, judged: &Self, snapshot: Snapshot) -> bool {
+        self.change(judged, |table| table.push(snapshot))
+    }
+
+    /// Changes the table, if it is as it was judged.
+    fn change(&mut self, judged: &Self, change: impl FnOnce(&mut Self)) -> bool {
         let same = self.version == judged.version && self.state.copy.table_uuid == judged.state.copy.table_uuid;
         if !Guard::TableVersion.allows(same) {
             return false;
         }
-        // What is swapped in is the judged metadata with one snapshot more.
-        self.snapshots.clone_from(&judged.snapshots);
-        self.push(snapshot);
+        // What is swapped in is the judged metadata, changed.
+        *self = Self { version: self.version, refuses: self.refuses.take(), ..judged.clone() };
+        change(self);
         true
     }
 }
@@ -131,6 +158,15 @@ impl MemoryLake {
         }
     }
 
+    /// A table's owner adds a column to it.
+    pub fn add_column(&self, name: &TableName, column: Field) {
+        if let Some(table) = lock(&self.tables).get_mut(name)
+            && let Some(schema) = table.widened(&Schema { schema_id: 0, fields: vec![column] })
+        {
+            table.evolve(schema);
+        }
+    }
+
     /// Looks at all tables.
     pub fn inspect<T>(&self, look: impl FnOnce(&BTreeMap<TableName, MemoryTable>) -> T) -> T {
         look(&lock(&self.tables))
@@ -152,15 +188,30 @@ impl MemoryLake {
     /// Writes the commit's file and adds its snapshot, if the table is as it was judged.
     async fn swap(&self, name: &TableName, judged: &MemoryTable, snapshot: Snapshot) -> Result<bool, LakeError> {
         if let Some(at) = &snapshot.commit_file {
-            let written = self.objects.create(at, Bytes::new()).await;
-            written.map_err(|error| LakeError::Unavailable(error.into()))?;
+            self.write(at).await?;
         }
-        let swap = || {
+        self.change(name, judged, |table| table.push(snapshot)).await
+    }
+
+    /// Writes a file of a table's metadata.
+    async fn write(&self, at: &Location) -> Result<(), LakeError> {
+        let written = self.objects.create(at, Bytes::new()).await;
+        written.map_err(|error| LakeError::Unavailable(error.into()))
+    }
+
+    /// Changes a table, if it is as it was judged.
+    async fn change(
+        &self,
+        name: &TableName,
+        judged: &MemoryTable,
+        change: impl FnOnce(&mut MemoryTable) + Send,
+    ) -> Result<bool, LakeError> {
+        let change = || {
             let mut tables = lock(&self.tables);
             let table = tables.get_mut(name).ok_or_else(|| LakeError::NoTable(name.clone()))?;
-            Ok(table.swap(judged, snapshot))
+            Ok(table.change(judged, change))
         };
-        self.faults.around("update_table", unavailable, swap).await
+        self.faults.around("update_table", unavailable, change).await
     }
 }
 
@@ -188,8 +239,34 @@ impl ReadTables for MemoryLake {
 }
 
 impl WidenTables for MemoryLake {
-    async fn widen(&self, table: &TableName, table_uuid: &str, _: &Schema) -> Result<TableState, LakeError> {
-        Ok(self.load_of("widen", table, table_uuid).await?.look())
+    async fn widen(&self, table: &TableName, wanted: &Schema, widening: &Widening) -> Result<Widened, LakeError> {
+        let mut judged = self.load_of("widen", table, &widening.table_uuid).await?;
+        let (Some(schema), Some(at)) = (judged.widened(wanted), judged.widening_file(&widening.uuid)) else {
+            return Ok(Widened::Stands(judged.look()));
+        };
+        self.write(&at).await?;
+        let widen = |table: &mut MemoryTable| {
+            table.evolve(schema);
+            table.widenings.push(at);
+        };
+        if !self.change(table, &judged, widen.clone()).await? {
+            return Ok(Widened::Conflict);
+        }
+        widen(&mut judged);
+        Ok(Widened::Stands(judged.look()))
+    }
+
+    async fn overtake(&self, table: &TableName, widening: &Widening) -> Result<Option<String>, LakeError> {
+        loop {
+            let judged = self.load_of("overtake", table, &widening.table_uuid).await?;
+            if judged.widenings.iter().any(|at| at.key.contains(&widening.uuid)) {
+                return Ok(None);
+            }
+            let renew = |table: &mut MemoryTable| table.version += 1;
+            if !Guard::Overtaking.stands() || self.change(table, &judged, renew).await? {
+                return Ok(Some(judged.metadata_folder()));
+            }
+        }
     }
 }
 

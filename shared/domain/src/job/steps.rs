@@ -1,6 +1,6 @@
 //! The steps of the protocol on the job's record: P1, P3, P4, F1–F4, X1, X3, E1.
 
-use super::{Job, JobError, Work};
+use super::{Job, JobError, Widening, Work};
 use crate::guard::Guard;
 use crate::id::JobId;
 use crate::instant::Millis;
@@ -12,8 +12,8 @@ use crate::tenant::Tenant;
 const PATIENCE_SECONDS: i64 = 60;
 /// Longest wait of the sweeper between two tries of one step, in seconds.
 const LONGEST_WAIT_SECONDS: i64 = 1_800;
-/// Attempts at the commit that the record remembers, so that it stays small however often the table moves.
-const COMMITS_REMEMBERED: usize = 64;
+/// Attempts of one kind that the record remembers, so that it stays small however often the table moves.
+const ATTEMPTS_REMEMBERED: usize = 64;
 
 /// The step does not apply to the record as it stands: somebody was faster, or the job went another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,7 @@ impl Job {
             export_times: (None, None),
             commit_times: (None, None),
             commit_uuids: Vec::new(),
+            widenings: Vec::new(),
             counts: None,
             errors: Vec::new(),
         }
@@ -70,6 +71,14 @@ impl Job {
             (State::New, None) => Ok(Self { pins: Some(pins), ..self.next(State::New, now) }),
             _ => Err(Refused(self.state)),
         }
+    }
+
+    /// Before each attempt at widening the export table: records the fresh UUID that its file is named by. Refused unless NEW.
+    pub fn attempt_widening(&self, widening: Widening, now: Millis) -> Result<Self, Refused> {
+        self.only_from(State::New)?;
+        let mut next = self.next(State::New, now);
+        remember(&mut next.widenings, widening);
+        Ok(next)
     }
 
     /// P3: NEW → PROCESSING.
@@ -194,9 +203,7 @@ impl Job {
 
     fn attempt(&self, commit_uuid: String, now: Millis) -> Self {
         let mut next = self.next(self.state, now);
-        next.commit_uuids.push(commit_uuid);
-        let forgotten = next.commit_uuids.len().saturating_sub(COMMITS_REMEMBERED);
-        next.commit_uuids.drain(..forgotten);
+        remember(&mut next.commit_uuids, commit_uuid);
         next
     }
 
@@ -212,4 +219,11 @@ impl Job {
             ..self.clone()
         }
     }
+}
+
+/// Adds an attempt; the earliest is forgotten where there are too many.
+fn remember<T>(attempts: &mut Vec<T>, latest: T) {
+    attempts.push(latest);
+    let forgotten = attempts.len().saturating_sub(ATTEMPTS_REMEMBERED);
+    attempts.drain(..forgotten);
 }

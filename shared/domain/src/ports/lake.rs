@@ -1,6 +1,7 @@
 //! Tables: pin one, plan its files, append a job's snapshot exactly once.
 
 use crate::id::{BatchId, JobId};
+use crate::job::Widening;
 use crate::plan::{OutputFile, Pin, PlannedTarget, TableFiles, TableName};
 use crate::registry::TableCopy;
 use crate::schema::Schema;
@@ -75,18 +76,35 @@ pub trait ReadTables: Clone + Send + Sync + 'static {
     fn files(&self, pin: &Pin, profile_id: &str) -> impl Future<Output = Result<TableFiles, LakeError>> + Send;
 }
 
+/// What became of an attempt at widening a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Widened {
+    /// The table has all that is wanted: by this call, or found there. As it stands then.
+    Stands(TableState),
+    /// Somebody else moved the table between look and swap; look again.
+    Conflict,
+}
+
 /// Widens export tables.
 pub trait WidenTables: ReadTables {
-    /// Adds to a table what `wanted` has and it lacks, by name path: columns and fields of structs at any depth, all of
-    /// them optional, with field ids of the table's own (those in `wanted` say nothing). Tells the table as it stands then;
-    /// nothing is written where nothing is lacking. What stands in both keeps its type: a conflict is
-    /// [`LakeError::Unsupported`]. [`LakeError::OtherTable`] if `table_uuid` is not the table's.
+    /// One attempt to add to a table what `wanted` has and it lacks, by name path: columns and fields of structs at any
+    /// depth, all of them optional, with field ids of the table's own (those in `wanted` say nothing). Nothing is written
+    /// where nothing is lacking. What stands in both keeps its type: a conflict is [`LakeError::Unsupported`].
+    /// [`LakeError::OtherTable`] if the table's UUID is not the widening's. A lost answer is [`LakeError::Unavailable`].
     fn widen(
         &self,
         table: &TableName,
-        table_uuid: &str,
         wanted: &Schema,
-    ) -> impl Future<Output = Result<TableState, LakeError>> + Send;
+        widening: &Widening,
+    ) -> impl Future<Output = Result<Widened, LakeError>> + Send;
+
+    /// G: the folder, `s3://bucket/key/`, where the metadata file lies that a widening may have written, if the table does not
+    /// name it. It never will, whoever of those that looked at the table before still sleeps. `None` = the table names it.
+    fn overtake(
+        &self,
+        table: &TableName,
+        widening: &Widening,
+    ) -> impl Future<Output = Result<Option<String>, LakeError>> + Send;
 }
 
 /// What a job commits.

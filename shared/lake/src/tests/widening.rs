@@ -1,8 +1,10 @@
 //! Export tables that grow with their datasets.
 
 use super::*;
+use crate::glue::GlueError;
 use crate::twin::Fault;
-use domain::ports::lake::{AppendOnce, Appended, WidenTables};
+use domain::job::Widening;
+use domain::ports::lake::{AppendOnce, Appended, WidenTables, Widened};
 use iceberg::spec::Schema as Stored;
 
 const NESTED: &str = r#"{"type":"struct","schema-id":0,"identifier-field-ids":[],"fields":[
@@ -43,8 +45,25 @@ async fn with_nested() -> (TestLake, TableState) {
     (lake, state)
 }
 
+/// An attempt at widening the table.
+fn attempt(state: &TableState) -> Widening {
+    Widening { table_uuid: state.copy.table_uuid.clone(), uuid: uuid::Uuid::new_v4().to_string() }
+}
+
+/// One that nobody comes between.
 async fn widen(lake: &TestLake, state: &TableState, wanted: &str) -> Result<TableState, LakeError> {
-    lake.widen(&exports(), &state.copy.table_uuid, &wanted_columns(wanted)).await
+    match lake.widen(&exports(), &wanted_columns(wanted), &attempt(state)).await? {
+        Widened::Stands(state) => Ok(state),
+        Widened::Conflict => panic!("somebody came between"),
+    }
+}
+
+/// The metadata files of that attempt.
+fn files_of(lake: &TestLake, attempt: &Widening) -> Vec<String> {
+    lake.objects.inspect(|objects| {
+        let of_attempt = objects.keys().filter(|at| at.key.contains(&attempt.uuid));
+        of_attempt.map(ToString::to_string).collect()
+    })
 }
 
 /// Columns in short: `{"a": "long", "b": ["string"], "c": {"*": "date"}, "d": {"e": "string"}}`.
@@ -175,6 +194,8 @@ async fn two_that_widen_at_once_both_get_their_fields_and_no_id_twice() {
     widen(&theirs, &state, r#"{"score": "double", "theirs": "string"}"#).await.unwrap();
     let moved = theirs.glue.table(&exports()).await.unwrap().input;
     lake.glue.overtake_next_update(&exports(), moved);
+    let ours = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state)).await;
+    assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"ours": "date", "score": "double"}"#).await.unwrap();
     let fields: Vec<_> = after.copy.schema.fields[6..].iter().map(|f| (f.name.as_str(), f.id)).collect();
     assert_eq!(fields, [("score", 17), ("theirs", 18), ("ours", 19)]);
@@ -187,6 +208,8 @@ async fn a_commit_between_look_and_swap_is_not_lost() {
     let theirs = Lake::new(lake.glue.fork(), lake.objects.clone());
     theirs.append(&commit(2, &[2], &state), || async { true }).await.unwrap();
     lake.glue.overtake_next_update(&exports(), theirs.glue.table(&exports()).await.unwrap().input);
+    let ours = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state)).await;
+    assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"score": "double"}"#).await.unwrap();
     assert_ne!(after.snapshot_id, state.snapshot_id);
     assert_eq!(live_files(&lake, &exports()).await.len(), 2);
@@ -198,6 +221,8 @@ async fn a_lost_request_or_answer_is_settled_by_looking() {
         let (lake, state) = with_nested().await;
         let written = lake.glue.versions();
         lake.glue.fail_next_update(fault);
+        let unclear = widen(&lake, &state, r#"{"score": "double"}"#).await;
+        assert!(matches!(unclear, Err(LakeError::Unavailable(_))), "{fault:?}: {unclear:?}");
         let after = widen(&lake, &state, r#"{"score": "double"}"#).await.unwrap();
         assert_eq!(after.copy.schema.fields.iter().filter(|f| f.name == "score").count(), 1, "{fault:?}");
         assert_eq!(lake.glue.versions(), written + 1, "{fault:?}");
@@ -205,14 +230,47 @@ async fn a_lost_request_or_answer_is_settled_by_looking() {
 }
 
 #[tokio::test]
-async fn a_table_that_never_rests_or_was_replaced_is_not_widened() {
+async fn a_table_that_was_replaced_is_not_widened() {
     let (lake, state) = with_nested().await;
-    for _ in 0..5 {
-        lake.glue.fail_next_update(Fault::Overtaken);
+    let other = Widening { table_uuid: "other".into(), ..attempt(&state) };
+    let widened = lake.widen(&exports(), &wanted_columns("{}"), &other).await;
+    assert!(matches!(widened, Err(LakeError::OtherTable(_))), "{widened:?}");
+    let overtaken = lake.overtake(&exports(), &other).await;
+    assert!(matches!(overtaken, Err(LakeError::OtherTable(_))), "{overtaken:?}");
+}
+
+#[tokio::test]
+async fn a_widening_that_moved_the_table_is_found_there_however_often_it_was_moved_since() {
+    let (lake, state) = with_nested().await;
+    let ours = attempt(&state);
+    lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours).await.unwrap();
+    let written = lake.glue.versions();
+    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), None, "it is the current one");
+    widen(&lake, &state, r#"{"other": "date"}"#).await.unwrap();
+    lake.append(&commit(2, &[2], &state), || async { true }).await.unwrap();
+    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), None, "it is an earlier one");
+    assert_eq!((files_of(&lake, &ours).len(), lake.glue.versions()), (1, written + 2));
+}
+
+#[tokio::test]
+async fn a_widening_that_did_not_move_the_table_never_will() {
+    for fault in [Fault::BeforeEffect, Fault::Overtaken] {
+        let (lake, state) = with_nested().await;
+        let (ours, entry) = (attempt(&state), lake.glue.table(&exports()).await.unwrap());
+        lake.glue.fail_next_update(fault);
+        let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours).await;
+        assert!(!matches!(widened, Ok(Widened::Stands(_))), "{fault:?}: {widened:?}");
+        if fault == Fault::Overtaken {
+            // And once more, while it is made certain.
+            lake.glue.fail_next_update(Fault::Overtaken);
+        }
+        let folder = lake.overtake(&exports(), &ours).await.unwrap().unwrap();
+        let [file] = &files_of(&lake, &ours)[..] else { panic!("{fault:?}: it wrote no file") };
+        assert!(file.starts_with(&folder), "{file}");
+        assert_eq!(look(&lake, &exports()).await, state, "{fault:?}");
+        // The sleeper's swap.
+        let version = entry.version_id.as_deref().unwrap();
+        let late = lake.glue.update_table("lake", &entry.input, version).await;
+        assert!(matches!(late, Err(GlueError::VersionMismatch)), "{fault:?}: {late:?}");
     }
-    let restless = widen(&lake, &state, r#"{"score": "double"}"#).await;
-    assert!(matches!(restless, Err(LakeError::Unavailable(_))), "{restless:?}");
-    assert_eq!(look(&lake, &exports()).await, state);
-    let other = lake.widen(&exports(), "other", &wanted_columns("{}")).await;
-    assert!(matches!(other, Err(LakeError::OtherTable(_))), "{other:?}");
 }
