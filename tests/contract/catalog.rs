@@ -221,7 +221,7 @@ async fn a_widening_whose_connection_breaks_stands_or_is_overtaken_for_good() {
         let way = Cut::to(&world.stores.emulators.glue.url()).await;
         let lake = Lake::new(world.stores.glue(&way.url), world.stores.clients.objects());
         way.lose(lost);
-        let unclear = lake.widen(&table(), &wanted, &widening).await;
+        let unclear = lake.widen(&table(), &wanted, &widening, async || true).await;
         assert!(matches!(unclear, Err(LakeError::Unavailable(_))), "{lost:?}: {unclear:?}");
         let folder = lake.overtake(&table(), &widening).await.unwrap();
         assert_eq!(folder.is_none(), lost == Lost::Answer, "{lost:?}");

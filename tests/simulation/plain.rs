@@ -120,6 +120,11 @@ impl Plain {
         !self.asleep.is_empty()
     }
 
+    /// What sleeps wakes, and goes on before all others.
+    pub fn wake(&mut self) {
+        self.asleep.drain(..).for_each(|task| self.tasks.push_front(task));
+    }
+
     /// A client cancels the job, or deletes it.
     pub fn cancel(&mut self) {
         if let Some((_, id)) = self.job() {

@@ -66,6 +66,7 @@ pub fn run(seed: u64, tells: bool) -> Result<Tally, String> {
         _ => dice.from(1, 5),
     };
     let world = World::new(&dice, dice.from(2, 5));
+    (0..world.tenants.len()).for_each(|tenant| world.grow(tenant));
     let fair = *dice.one_of(&[0, 500, 950]).unwrap_or(&0);
     let inbox = Inbox::new(Habits { late: 50, twice: 80, fair });
     let mut run = Run {

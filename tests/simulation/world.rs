@@ -75,9 +75,11 @@ impl World {
         Self { registry, ..world }
     }
 
-    /// A calm world in which a job has three parts.
+    /// A calm world in which a job has three parts, and its source a column that the export table lacks.
     pub fn plain() -> Self {
-        Self::calm(3)
+        let world = Self::calm(3);
+        world.grow(0);
+        world
     }
 
     /// A calm world in which a job has so many parts.
@@ -109,9 +111,6 @@ impl World {
                 dataset.copy.as_mut().unwrap().buckets = Some(BUCKETS);
             }
             self.create_table(tenant, dataset);
-            if dataset.kind == DatasetKind::Profile {
-                self.lake.add_column(&dataset.table, self.column());
-            }
         }
         self.write_profiles(&registry);
         registry
@@ -166,13 +165,10 @@ impl World {
 
     /// A source gets a column that the export table lacks.
     pub fn grow(&self, tenant: usize) {
-        self.lake.add_column(&self.table(tenant, "profiles"), self.column());
-    }
-
-    fn column(&self) -> Field {
         self.columns.set(self.columns.get() + 1);
         let (n, kind) = (self.columns.get(), Kind::Primitive("string".into()));
-        Field { id: 1_000 + n, name: format!("column{n}"), required: false, kind }
+        let column = Field { id: 1_000 + n, name: format!("column{n}"), required: false, kind };
+        self.lake.add_column(&self.table(tenant, "profiles"), column);
     }
 
     /// The export table takes no commit for a while, or takes them again.

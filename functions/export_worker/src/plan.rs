@@ -196,13 +196,19 @@ async fn widened<P: Ports>(
         if told.is_none() {
             return Ok(None);
         }
-        let widened = ports.lake().widen(&dataset.table, wanted, &widening).await;
+        let widened = ports.lake().widen(&dataset.table, wanted, &widening, || still_planning(ports, job)).await;
         match widened.map_err(|e| Halt::of_table(e, &dataset.id))? {
             Widened::Stands(state) => return Ok(Some(state)),
+            Widened::Withdrawn => return Ok(None),
             Widened::Conflict => tracing::info!("another change of the table came first; looking again"),
         }
     }
     Err(Halt::Later("the table moved under every attempt of this message".into()))
+}
+
+async fn still_planning<P: Ports>(ports: &P, job: &Job) -> bool {
+    let record = ports.jobs().job(&job.tenant, job.id).await;
+    matches!(record, Ok(Some(record)) if record.job.state == State::New)
 }
 
 /// P1. Earlier pins stand; `None` = the job moved on.

@@ -44,6 +44,8 @@ pub enum Guard {
     KeepWhatIsNamed,
     /// G: what is deleted of an overtaken widening cannot come to be named any more.
     Overtaking,
+    /// P2: only a job that is planned widens its table.
+    StillPlanning,
     /// The queue: exactly the messages that failed come again.
     FailedMessageIds,
     /// S: whatever does not move is sent on its way again.
@@ -52,7 +54,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::PinnedSnapshot,
         Self::ShardsOfNewJobs,
         Self::CreateIfAbsent,
@@ -73,6 +75,7 @@ impl Guard {
         Self::CollectAfterEnd,
         Self::KeepWhatIsNamed,
         Self::Overtaking,
+        Self::StillPlanning,
         Self::FailedMessageIds,
         Self::Sweeper,
     ];

@@ -13,15 +13,26 @@ use domain::ports::lake::{LakeError, WidenTables, Widened};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::schema::Schema;
 use iceberg::ErrorKind;
+use std::future::Future;
 use uuid::Uuid;
 
 impl<O: ReadObjects + WriteObjects, G: GlueApi> WidenTables for Lake<O, G> {
-    async fn widen(&self, table: &TableName, wanted: &Schema, widening: &Widening) -> Result<Widened, LakeError> {
+    async fn widen<F>(
+        &self,
+        table: &TableName,
+        wanted: &Schema,
+        widening: &Widening,
+        still_planning: impl FnOnce() -> F + Send,
+    ) -> Result<Widened, LakeError>
+    where
+        F: Future<Output = bool> + Send,
+    {
         let failed = |e| lake_error(table, e);
         let judged = self.judge(table).await?;
         judged.of(table, &widening.table_uuid)?;
         let stands = match widened(judged.table().metadata(), wanted, table).map_err(failed)? {
             None => judged.table().clone(),
+            Some(_) if !still_planning().await => return Ok(Widened::Withdrawn),
             Some(schema) => {
                 let uuid = Uuid::parse_str(&widening.uuid).map_err(|e| failed(e.into()))?;
                 match self.catalog().change_as(uuid, judged, |builder| builder.add_current_schema(schema)).await {

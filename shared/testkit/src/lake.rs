@@ -239,11 +239,23 @@ impl ReadTables for MemoryLake {
 }
 
 impl WidenTables for MemoryLake {
-    async fn widen(&self, table: &TableName, wanted: &Schema, widening: &Widening) -> Result<Widened, LakeError> {
+    async fn widen<F>(
+        &self,
+        table: &TableName,
+        wanted: &Schema,
+        widening: &Widening,
+        still_planning: impl FnOnce() -> F + Send,
+    ) -> Result<Widened, LakeError>
+    where
+        F: Future<Output = bool> + Send,
+    {
         let mut judged = self.load_of("widen", table, &widening.table_uuid).await?;
         let (Some(schema), Some(at)) = (judged.widened(wanted), judged.widening_file(&widening.uuid)) else {
             return Ok(Widened::Stands(judged.look()));
         };
+        if !Guard::StillPlanning.allows(still_planning().await) {
+            return Ok(Widened::Withdrawn);
+        }
         self.write(&at).await?;
         let widen = |table: &mut MemoryTable| {
             table.evolve(schema);

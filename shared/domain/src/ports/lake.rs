@@ -81,6 +81,8 @@ pub trait ReadTables: Clone + Send + Sync + 'static {
 pub enum Widened {
     /// The table has all that is wanted: by this call, or found there. As it stands then.
     Stands(TableState),
+    /// The job was no longer planned when the table was looked at; nothing was written.
+    Withdrawn,
     /// Somebody else moved the table between look and swap; look again.
     Conflict,
 }
@@ -88,18 +90,22 @@ pub enum Widened {
 /// Widens export tables.
 pub trait WidenTables: ReadTables {
     /// One attempt to add to a table what `wanted` has and it lacks, by name path: columns and fields of structs at any
-    /// depth, all of them optional, with field ids of the table's own (those in `wanted` say nothing). Nothing is written
-    /// where nothing is lacking. What stands in both keeps its type: a conflict is [`LakeError::Unsupported`].
+    /// depth, all of them optional, with field ids of the table's own (those in `wanted` say nothing). Looks at the table,
+    /// asks `still_planning` and swaps by the version that was judged. Nothing is written where nothing is lacking. What stands in both keeps its type: a conflict is [`LakeError::Unsupported`].
     /// [`LakeError::OtherTable`] if the table's UUID is not the widening's. A lost answer is [`LakeError::Unavailable`].
-    fn widen(
+    fn widen<F>(
         &self,
         table: &TableName,
         wanted: &Schema,
         widening: &Widening,
-    ) -> impl Future<Output = Result<Widened, LakeError>> + Send;
+        still_planning: impl FnOnce() -> F + Send,
+    ) -> impl Future<Output = Result<Widened, LakeError>> + Send
+    where
+        F: Future<Output = bool> + Send;
 
     /// G: the folder, `s3://bucket/key/`, where the metadata file lies that a widening may have written, if the table does not
-    /// name it. It never will, whoever of those that looked at the table before still sleeps. `None` = the table names it.
+    /// name it. The job is no longer planned, and the table's version is moved: who looks at it after this is told so, and who
+    /// looked before swaps at a version that is gone. So it never comes. `None` = the table names it.
     fn overtake(
         &self,
         table: &TableName,

@@ -52,9 +52,9 @@ fn attempt(state: &TableState) -> Widening {
 
 /// One that nobody comes between.
 async fn widen(lake: &TestLake, state: &TableState, wanted: &str) -> Result<TableState, LakeError> {
-    match lake.widen(&exports(), &wanted_columns(wanted), &attempt(state)).await? {
+    match lake.widen(&exports(), &wanted_columns(wanted), &attempt(state), || async { true }).await? {
         Widened::Stands(state) => Ok(state),
-        Widened::Conflict => panic!("somebody came between"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -194,7 +194,8 @@ async fn two_that_widen_at_once_both_get_their_fields_and_no_id_twice() {
     widen(&theirs, &state, r#"{"score": "double", "theirs": "string"}"#).await.unwrap();
     let moved = theirs.glue.table(&exports()).await.unwrap().input;
     lake.glue.overtake_next_update(&exports(), moved);
-    let ours = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state)).await;
+    let ours =
+        lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state), || async { true }).await;
     assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"ours": "date", "score": "double"}"#).await.unwrap();
     let fields: Vec<_> = after.copy.schema.fields[6..].iter().map(|f| (f.name.as_str(), f.id)).collect();
@@ -203,12 +204,22 @@ async fn two_that_widen_at_once_both_get_their_fields_and_no_id_twice() {
 }
 
 #[tokio::test]
+async fn a_job_that_went_another_way_meanwhile_writes_nothing() {
+    let (lake, state) = with_nested().await;
+    let (ours, written) = (attempt(&state), lake.glue.versions());
+    let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { false }).await;
+    assert_eq!(widened.unwrap(), Widened::Withdrawn);
+    assert_eq!((files_of(&lake, &ours).len(), lake.glue.versions()), (0, written));
+}
+
+#[tokio::test]
 async fn a_commit_between_look_and_swap_is_not_lost() {
     let (lake, state) = with_nested().await;
     let theirs = Lake::new(lake.glue.fork(), lake.objects.clone());
     theirs.append(&commit(2, &[2], &state), || async { true }).await.unwrap();
     lake.glue.overtake_next_update(&exports(), theirs.glue.table(&exports()).await.unwrap().input);
-    let ours = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state)).await;
+    let ours =
+        lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state), || async { true }).await;
     assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"score": "double"}"#).await.unwrap();
     assert_ne!(after.snapshot_id, state.snapshot_id);
@@ -233,7 +244,7 @@ async fn a_lost_request_or_answer_is_settled_by_looking() {
 async fn a_table_that_was_replaced_is_not_widened() {
     let (lake, state) = with_nested().await;
     let other = Widening { table_uuid: "other".into(), ..attempt(&state) };
-    let widened = lake.widen(&exports(), &wanted_columns("{}"), &other).await;
+    let widened = lake.widen(&exports(), &wanted_columns("{}"), &other, || async { true }).await;
     assert!(matches!(widened, Err(LakeError::OtherTable(_))), "{widened:?}");
     let overtaken = lake.overtake(&exports(), &other).await;
     assert!(matches!(overtaken, Err(LakeError::OtherTable(_))), "{overtaken:?}");
@@ -243,7 +254,7 @@ async fn a_table_that_was_replaced_is_not_widened() {
 async fn a_widening_that_moved_the_table_is_found_there_however_often_it_was_moved_since() {
     let (lake, state) = with_nested().await;
     let ours = attempt(&state);
-    lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours).await.unwrap();
+    lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { true }).await.unwrap();
     let written = lake.glue.versions();
     assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), None, "it is the current one");
     widen(&lake, &state, r#"{"other": "date"}"#).await.unwrap();
@@ -258,7 +269,7 @@ async fn a_widening_that_did_not_move_the_table_never_will() {
         let (lake, state) = with_nested().await;
         let (ours, entry) = (attempt(&state), lake.glue.table(&exports()).await.unwrap());
         lake.glue.fail_next_update(fault);
-        let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours).await;
+        let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { true }).await;
         assert!(!matches!(widened, Ok(Widened::Stands(_))), "{fault:?}: {widened:?}");
         if fault == Fault::Overtaken {
             // And once more, while it is made certain.
