@@ -5,6 +5,8 @@
 mod catalog;
 mod cut;
 mod layout;
+mod neighbours;
+mod pipe;
 mod script;
 mod stores;
 mod tenants;

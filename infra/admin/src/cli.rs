@@ -297,10 +297,13 @@ async fn job(stack: &Stack, command: JobCommand) -> Result<(), Failure> {
 
 async fn follow(api: &crate::api::Api, id: u64) -> Result<(), Failure> {
     let bar = progress_bar();
-    let mut status = None;
+    let mut told = Vec::new();
     let job = jobs::watch(api, id, WATCH_EVERY, |job| {
-        if status.replace(job["status"].clone()).as_ref() != Some(&job["status"]) {
-            bar.suspend(|| println!("{}", jobs::event(job)));
+        for status in jobs::statuses(job) {
+            if !told.contains(&status) {
+                told.push(status);
+                bar.suspend(|| println!("{}", jobs::event(job, status)));
+            }
         }
         show(&bar, job);
     });

@@ -118,10 +118,27 @@ pub fn line(job: &Value) -> String {
     )
 }
 
+/// The statuses that a job has come to, in order. Between two looks it may have come to several.
+pub fn statuses(job: &Value) -> Vec<ShownStatus> {
+    use ShownStatus::*;
+    let Some(now) = status_of(job) else { return Vec::new() };
+    let was_planned = !job["metrics"]["profileExportTime"].is_null();
+    let before: &[ShownStatus] = match now {
+        New => &[],
+        Processing => &[New],
+        Cancelling if was_planned => &[New, Processing],
+        Cancelling => &[New],
+        Succeeded | Failed => &[New, Processing],
+        Cancelled if was_planned => &[New, Processing, Cancelling],
+        Cancelled => &[New, Cancelling],
+    };
+    before.iter().copied().chain([now]).collect()
+}
+
 /// The event of a job that came to a status: what a deployment puts on its bus, too.
-pub fn event(job: &Value) -> Value {
-    let status = job["status"].as_str().unwrap_or("?");
-    json!({ "id": format!("{}-{status}", job["id"]), "jobId": job["id"], "status": status })
+pub fn event(job: &Value, status: ShownStatus) -> Value {
+    let (id, status) = (job["id"].to_string(), status.as_str());
+    json!({ "id": format!("{id}-{status}"), "jobId": id, "status": status })
 }
 
 /// Why a job failed, a sentence each.
@@ -161,8 +178,25 @@ mod tests {
 
     #[test]
     fn an_event_has_one_id_for_each_status_of_a_job() {
-        let event = event(&json!({"id": 42, "status": "FAILED", "progress": {}}));
-        assert_eq!(event.to_string(), r#"{"id":"42-FAILED","jobId":42,"status":"FAILED"}"#);
+        let event = event(&json!({"id": 42}), ShownStatus::Failed);
+        assert_eq!(event.to_string(), r#"{"id":"42-FAILED","jobId":"42","status":"FAILED"}"#);
+    }
+
+    #[test]
+    fn a_look_tells_every_status_that_a_job_has_come_to() {
+        let all = |status: &str, metrics: Value| {
+            let found = statuses(&json!({"id": 42, "status": status, "metrics": metrics}));
+            found.into_iter().map(ShownStatus::as_str).collect::<Vec<_>>()
+        };
+        let planned = || json!({"profileExportTime": {"startTimeInMs": 1}});
+        assert_eq!(all("NEW", json!({})), ["NEW"]);
+        assert_eq!(all("PROCESSING", planned()), ["NEW", "PROCESSING"]);
+        assert_eq!(all("SUCCEEDED", planned()), ["NEW", "PROCESSING", "SUCCEEDED"]);
+        assert_eq!(all("FAILED", json!({})), ["NEW", "PROCESSING", "FAILED"], "planning that fails shows PROCESSING");
+        assert_eq!(all("CANCELLED", json!({})), ["NEW", "CANCELLING", "CANCELLED"]);
+        assert_eq!(all("CANCELLED", planned()), ["NEW", "PROCESSING", "CANCELLING", "CANCELLED"]);
+        assert_eq!(all("CANCELLING", planned()), ["NEW", "PROCESSING", "CANCELLING"]);
+        assert_eq!(all("?", json!({})), [""; 0]);
     }
 
     #[test]

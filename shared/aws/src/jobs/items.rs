@@ -30,6 +30,8 @@ pub(super) fn job(job: &Job) -> Item {
         ("nonce", s(&job.nonce)),
         ("doc", to_doc(job)),
         ("statusKey", s(status_key(&job.tenant, job.state.shown()))),
+        // For the status events.
+        ("status", s(job.state.shown().as_str())),
         ("jobId", n(job.id.value())),
         ("partsDone", n(0)),
         ("weightDone", n(0)),
@@ -52,14 +54,17 @@ pub(super) fn step(next: &Job) -> Change {
         Some(_) => ", #duePartition = :duePartition, #nextActionAt = :nextActionAt",
         None => " REMOVE #duePartition, #nextActionAt",
     };
-    let set = format!("SET #version = :version, #state = :state, #doc = :doc, #statusKey = :statusKey{due}");
+    let set = format!(
+        "SET #version = :version, #state = :state, #doc = :doc, #statusKey = :statusKey, #status = :status{due}"
+    );
     let change = Change::update(key, set)
         .only_if("#version = :before")
         .with("before", n(next.version.saturating_sub(1)))
         .with("version", n(next.version))
         .with("state", word(&next.state))
         .with("doc", to_doc(next))
-        .with("statusKey", s(status_key(&next.tenant, next.state.shown())));
+        .with("statusKey", s(status_key(&next.tenant, next.state.shown())))
+        .with("status", s(next.state.shown().as_str()));
     match next.due {
         Some(due) => change.with("duePartition", s(due_partition)).with("nextActionAt", n(due.0)),
         None => change,
