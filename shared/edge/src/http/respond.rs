@@ -48,11 +48,7 @@ where
     if let Ok(event) = &event
         && let Some(open) = route::open(&event.raw_path)
     {
-        return match event.request_context.http.method.as_str() {
-            "GET" => show(open, &request_id, false),
-            "HEAD" => show(open, &request_id, true),
-            method => render(wrong_method(method, "GET, HEAD", &request_id), &request_id, false),
-        };
+        return span.in_scope(|| answer_anybody(open, event, &request_id));
     }
     let bodiless = event.as_ref().is_ok_and(|e| e.request_context.http.method == "HEAD");
     let reply = async {
@@ -71,14 +67,19 @@ where
     };
     let answered = async {
         let reply = reply.await.unwrap_or_else(|refused| refused);
-        let (client_errors, server_errors) = (matches!(reply.status, 400..500), reply.status >= 500);
-        tracing::Span::current()
-            .record("status", reply.status)
-            .record("client_errors", u64::from(client_errors))
-            .record("server_errors", u64::from(server_errors));
+        record_status(reply.status);
         reply
     };
     render(answered.instrument(span).await, &request_id, bodiless)
+}
+
+/// Tells the request's record how it was answered.
+fn record_status(status: u16) {
+    let (client_errors, server_errors) = (matches!(status, 400..500), status >= 500);
+    tracing::Span::current()
+        .record("status", status)
+        .record("client_errors", u64::from(client_errors))
+        .record("server_errors", u64::from(server_errors));
 }
 
 /// Everything that is judged before the handler, in the contract's order.
@@ -97,14 +98,11 @@ fn admit(operation: Operation, event: Event, request_id: &str) -> Result<Request
         // An HTTP API loses what follows a decoded question mark; of an id that begins with one nothing is left.
         Route::Found(Operation::List, id) if operation == Operation::Get => id,
         Route::WrongMethod(_) if operation == Operation::Cancel && method == "DELETE" => String::new(),
-        Route::Found(found, _) => {
-            tracing::error!(?found, "the gateway sent another function's operation here");
-            return Err(refuse(&Problem::internal()));
-        }
         Route::WrongMethod(allowed) => {
             return Err(wrong_method(method, allowed, request_id));
         }
-        Route::Unknown => {
+        // The gateway matches paths before it decodes them: what it found unknown may look like another operation's here.
+        Route::Found(..) | Route::Unknown => {
             let title = format!("The path {} is not served.", shown(&event.raw_path));
             let detail = "The API is under /export/jobs and /data/core/ups/export/jobs.";
             return Err(refuse(&Problem::new(Code::PathNotFound, title, detail)));
@@ -175,6 +173,20 @@ fn request_id(event: Option<&Event>, random: &impl Random) -> String {
 /// A client's text as it may stand in a sentence.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+/// The reply to a request for what needs no token.
+fn answer_anybody(open: Open, event: &Event, request_id: &str) -> Value {
+    let context = &event.request_context;
+    tracing::Span::current().record("gateway_id", &context.request_id);
+    let method = context.http.method.as_str();
+    if !matches!(method, "GET" | "HEAD") {
+        let reply = wrong_method(method, "GET, HEAD", request_id);
+        record_status(reply.status);
+        return render(reply, request_id, false);
+    }
+    record_status(200);
+    show(open, request_id, method == "HEAD")
 }
 
 /// What needs no token.

@@ -1,6 +1,7 @@
 //! The edge as clients see it, from the gateway's event to its reply.
 
 use super::*;
+use crate::telemetry::recorded::{records_of, steady};
 use domain::ports::Random;
 use domain::problem::Violation;
 use serde_json::{Map, json};
@@ -141,6 +142,45 @@ async fn the_description_and_its_page_need_no_token_and_have_only_get_and_head()
         let put = reply(Operation::List, event("PUT", path, |e| e["requestContext"]["authorizer"] = json!(null))).await;
         assert_eq!((status(&put), &put["headers"]["Allow"]), (405, &json!("GET, HEAD")));
     }
+}
+
+#[test]
+fn what_needs_no_token_is_recorded_with_its_status() {
+    for path in ["/openapi.json", "/docs"] {
+        for (method, status, client_errors) in [("GET", 200, 0), ("HEAD", 200, 0), ("PUT", 405, 1)] {
+            let event = event(method, path, |e| e["requestContext"]["authorizer"] = json!(null));
+            let records = records_of(async {
+                respond(Operation::List, event, &SameBits, &async |_| panic!("no handler")).await;
+            });
+            assert_eq!(records.len(), 1, "{method} {path}");
+            let told = ["gateway_id", "status", "client_errors", "server_errors"].map(|name| records[0][name].clone());
+            assert_eq!(told, [json!("g-1"), json!(status), json!(client_errors), json!(0)], "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_request_is_recorded_with_all_that_became_of_it() {
+    let handler = async |request: Request| {
+        if request.body.is_empty() {
+            return Err(Problem::internal());
+        }
+        // As the function and its store do.
+        tracing::Span::current().record("moved", 1_u64).record("state", "NEW").record("job_id", 42_u64);
+        Ok(Reply::ok(json!({})))
+    };
+    let asked = [
+        event("POST", "/export/jobs", |e| e["body"] = json!("{}")),
+        event("POST", "/export/jobs", |_| {}),
+        event("POST", "/export/jobs", |e| e["requestContext"]["authorizer"] = json!(null)),
+    ];
+    let records = records_of(async {
+        for event in asked {
+            respond(Operation::Create, event, &SameBits, &handler).await;
+        }
+    });
+    let records: Vec<_> = records.into_iter().map(steady).collect();
+    insta::assert_json_snapshot!(records);
 }
 
 #[tokio::test]
@@ -313,8 +353,8 @@ async fn an_event_that_nobody_can_read_is_a_500_in_the_envelope() {
 }
 
 #[tokio::test]
-async fn another_functions_operation_is_our_own_fault() {
-    assert_eq!(status(&reply(Operation::List, event("DELETE", "/export/jobs/1", |_| {})).await), 500);
+async fn regression_a_path_that_is_another_operations_once_it_is_decoded_is_unknown() {
+    assert_eq!(status(&reply(Operation::List, event("DELETE", "/export/jobs/1", |_| {})).await), 404);
 }
 
 #[tokio::test]

@@ -147,51 +147,7 @@ impl Visit for Invocation {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicI64, Ordering};
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::layer::SubscriberExt;
-
-    /// What was written.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// A clock that is 250 ms later at each look.
-    fn clock() -> Millis {
-        static LOOKS: AtomicI64 = AtomicI64::new(0);
-        Millis(1_790_000_000_000 + 250 * LOOKS.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// The records of what `invoke` does, in order, without the instants that tests share.
-    fn records(invoke: impl FnOnce()) -> Vec<Value> {
-        let lines = Lines::default();
-        let written = lines.clone();
-        let records = Records::new("stack-ExportWorker".into(), clock, move || written.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(records), invoke);
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// A record of its own clock is exact; others differ in the instant only.
-    fn steady(mut record: Value) -> Value {
-        assert_eq!(record["_aws"]["Timestamp"], record["ended_at"]);
-        assert!(record["ended_at"].as_i64().unwrap() > 1_790_000_000_000);
-        assert!(record["duration_ms"].as_i64().unwrap() >= 250);
-        record["_aws"]["Timestamp"] = json!("…");
-        record["ended_at"] = json!("…");
-        record["duration_ms"] = json!(250);
-        record
-    }
+    use crate::telemetry::recorded::{records, steady};
 
     #[test]
     fn an_invocation_is_one_line_with_all_that_its_span_was_told() {
