@@ -6,6 +6,7 @@ mod isolation;
 mod kills;
 mod listing;
 mod load;
+mod paths;
 mod secrets;
 mod world;
 

@@ -5,6 +5,7 @@ use admin::sample::{self, Sample};
 use admin::stack::Place;
 use admin::token::{LocalKey, local_key};
 use admin::{jobs, readback, registry};
+use aws::S3Objects;
 use domain::ports::Clock;
 use domain::ports::lake::ReadTables;
 use domain::ports::registry::WriteRegistry;
@@ -126,14 +127,24 @@ impl World {
 
     /// The API as another client, registered now, sees it.
     pub async fn as_client(&mut self, client: &Client) -> Api {
+        let caller = self.caller(client).await;
+        Api::new(&self.stack.url(), &caller)
+    }
+
+    /// Another client, registered now, who calls for the first tenant that it is granted.
+    pub async fn caller(&mut self, client: &Client) -> Caller {
         self.place.registry().await.unwrap().put_client(client).await.unwrap();
-        let caller = Caller {
+        Caller {
             token: self.key.token(&client.api_key, SystemClock.now(), HOUR).unwrap(),
             api_key: client.api_key.clone(),
             organization: client.grants[0].organization.clone(),
             sandbox: client.grants[0].sandboxes[0].clone(),
-        };
-        Api::new(&self.stack.url(), &caller)
+        }
+    }
+
+    /// The objects of all buckets.
+    pub async fn objects(&mut self) -> S3Objects {
+        self.place.objects().await
     }
 
     pub fn segments(&self) -> Vec<String> {

@@ -4,6 +4,9 @@
 //! and on edited copies, in which it must find what was broken.
 #![allow(clippy::unwrap_used)]
 
+mod alarms;
+mod auth;
+mod concurrency;
 mod events;
 mod functions;
 mod grants;
