@@ -62,3 +62,11 @@ fn the_workers_event_holds_one_message_that_it_understands() {
 fn the_sweepers_event_is_a_scheduled_one() {
     assert_eq!(event("sweeper")["detail-type"], "Scheduled Event");
 }
+
+#[test]
+#[ignore = "needs a container engine, the Python tools of .ci/run and the packages of sam build"]
+fn sam_local_invoke_answers_each_event() {
+    let ran = std::process::Command::new(root().join(".ci/events")).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && !said.contains("skipped"), "{said}");
+}

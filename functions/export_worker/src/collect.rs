@@ -22,7 +22,6 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
     if !has_ended || ports.clock().now() < left.ripe(grace) {
         return Ok(());
     }
-    drop_widenings(ports, job).await?;
     match stored_plan::read(ports, job).await {
         Ok(Some(plan)) => drop_files(ports, job, &plan).await?,
         // Nothing else was written before the plan was.
@@ -30,6 +29,7 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
         Err(Halt::Permanent(error)) => tracing::error!(reason = error.msg, "the job's files stay where they are"),
         Err(later) => return Err(later),
     }
+    drop_widenings(ports, job).await?;
     if !left.is_last() {
         let next = Collect { looks: left.looks + 1, job: left.job };
         return Ok(ports.jobs().postpone_collect(tenant, id, next.looks, next.ripe(grace)).await?);
@@ -40,17 +40,21 @@ pub async fn collect<P: Ports>(ports: &P, tenant: &Tenant, id: JobId) -> Result<
     Ok(ports.jobs().forget(tenant, id, job.shards()).await?)
 }
 
-/// Deletes what widenings wrote that were overtaken.
+/// Deletes what attempts at widening the export table wrote that were overtaken.
 async fn drop_widenings<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
-    for widening in &job.widenings {
-        match ports.lake().overtake(&job.resolved.target.table, widening).await {
-            Ok(Some(folder)) => drop_named_by(ports, &folder, &[&widening.uuid]).await?,
-            Ok(None) => {}
-            Err(LakeError::NoTable(_) | LakeError::OtherTable(_)) => {
-                tracing::warn!("the table is gone, and what was written to widen it stays");
-            }
-            Err(error) => return Err(Halt::Later(Box::new(error))),
+    if job.widenings.is_empty() {
+        return Ok(());
+    }
+    let overtaken = match ports.lake().overtake(&job.resolved.target.table, &job.widenings).await {
+        Ok(files) => files,
+        Err(error @ LakeError::Unavailable(_)) => return Err(Halt::Later(Box::new(error))),
+        Err(error) => {
+            tracing::warn!(reason = %error, "what was written to widen the table stays");
+            return Ok(());
         }
+    };
+    for at in overtaken.iter().filter_map(|file| Location::parse(file)) {
+        ports.objects().delete(&at).await?;
     }
     Ok(())
 }
@@ -72,17 +76,10 @@ async fn drop_files<P: Ports>(ports: &P, job: &Job, plan: &Plan) -> Result<(), H
 
 /// Deletes what commits wrote that were overtaken.
 async fn drop_commits<P: Ports>(ports: &P, job: &Job, named: &Named) -> Result<(), Halt> {
-    match named.overtaken(&job.commit_uuids, is_visible(job, named)) {
-        none if none.is_empty() => Ok(()),
-        overtaken => drop_named_by(ports, &named.metadata_folder, &overtaken).await,
-    }
-}
-
-/// Deletes the files of a folder that have one of these UUIDs in their names.
-async fn drop_named_by<P: Ports>(ports: &P, folder: &str, uuids: &[&str]) -> Result<(), Halt> {
-    let Some(folder) = Location::parse(folder) else { return Ok(()) };
+    let overtaken = named.overtaken(&job.commit_uuids, is_visible(job, named));
+    let Some(folder) = Location::parse(&named.metadata_folder).filter(|_| !overtaken.is_empty()) else { return Ok(()) };
     for (at, _) in ports.objects().list(&folder).await? {
-        if uuids.iter().any(|uuid| name(&at).contains(uuid)) {
+        if overtaken.iter().any(|uuid| name(&at).contains(uuid)) {
             ports.objects().delete(&at).await?;
         }
     }

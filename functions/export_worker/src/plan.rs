@@ -178,8 +178,7 @@ async fn widened_target<P: Ports>(
     }))
 }
 
-/// The table of the export dataset with all that is wanted of it. Each attempt is told on the job's record first, so that
-/// collecting finds its file. `None` = the job moved on.
+/// The table of the export dataset with all that is wanted of it. `None` = the job moved on.
 async fn widened<P: Ports>(
     ports: &P,
     job: &Job,
@@ -191,24 +190,28 @@ async fn widened<P: Ports>(
         return Ok(Some(state));
     }
     for _ in 0..SWAPS_PER_MESSAGE {
-        let widening = Widening { table_uuid: state.copy.table_uuid.clone(), uuid: fresh_uuid(ports) };
-        let told = step::take(ports, job, |job, now| job.attempt_widening(widening.clone(), now)).await?;
-        if told.is_none() {
-            return Ok(None);
-        }
-        let widened = ports.lake().widen(&dataset.table, wanted, &widening, || still_planning(ports, job)).await;
+        let mut told = Ok(None);
+        let slot = &mut told;
+        let tell = |widening: Widening| async move {
+            let next = step::take(ports, job, |job, now| job.attempt_widening(widening.clone(), now)).await;
+            *slot = next.map(|next| next.map(|_| widening));
+            matches!(slot, Ok(Some(_)))
+        };
+        let uuid = fresh_uuid(ports);
+        let widened = ports.lake().widen(&dataset.table, &state.copy.table_uuid, wanted, &uuid, tell).await;
+        let told = told?;
         match widened.map_err(|e| Halt::of_table(e, &dataset.id))? {
-            Widened::Stands(state) => return Ok(Some(state)),
+            Widened::Stands(state) => {
+                if let Some(widening) = told {
+                    step::take(ports, job, |job, now| job.keep_widening(&widening, now)).await?;
+                }
+                return Ok(Some(state));
+            }
             Widened::Withdrawn => return Ok(None),
             Widened::Conflict => tracing::info!("another change of the table came first; looking again"),
         }
     }
     Err(Halt::Later("the table moved under every attempt of this message".into()))
-}
-
-async fn still_planning<P: Ports>(ports: &P, job: &Job) -> bool {
-    let record = ports.jobs().job(&job.tenant, job.id).await;
-    matches!(record, Ok(Some(record)) if record.job.state == State::New)
 }
 
 /// P1. Earlier pins stand; `None` = the job moved on.

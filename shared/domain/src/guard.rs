@@ -44,7 +44,7 @@ pub enum Guard {
     KeepWhatIsNamed,
     /// G: what is deleted of an overtaken widening cannot come to be named any more.
     Overtaking,
-    /// P2: only a job that is planned widens its table.
+    /// P2: what widens a table is told before, on the record of a job that is NEW.
     StillPlanning,
     /// The queue: exactly the messages that failed come again.
     FailedMessageIds,

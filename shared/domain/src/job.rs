@@ -55,7 +55,7 @@ pub struct Job {
     pub commit_times: (Option<Millis>, Option<Millis>),
     /// One for each of the last attempts at the commit or at abandoning it, the latest last.
     pub commit_uuids: Vec<String>,
-    /// One for each of the last attempts at widening the export table, the latest last.
+    /// Of the last attempts at widening the export table those of which it is not known that they stand, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widenings: Vec<Widening>,
     /// What was exported, once it succeeded.
@@ -70,8 +70,8 @@ pub struct Job {
 pub struct Widening {
     /// Which table.
     pub table_uuid: String,
-    /// Drawn afresh for this attempt. The metadata file that it writes is named by it.
-    pub uuid: String,
+    /// The metadata file that this attempt writes, and no other, `s3://bucket/key`.
+    pub metadata_file: String,
 }
 
 /// The parts of a request that stand in the job as they were sent.

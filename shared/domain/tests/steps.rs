@@ -48,14 +48,15 @@ fn step(job: &Job, kind: u8, now: Millis) -> Option<Job> {
         10 => job.abandon(Vec::new(), now).ok(),
         11 => job.fan_out(now).ok(),
         12 => job.attempt_abandon("u".into(), now).ok(),
-        13 => job.attempt_widening(Widening { table_uuid: "t".into(), uuid: "u".into() }, now).ok(),
+        13 => job.attempt_widening(Widening { table_uuid: "t".into(), metadata_file: "f".into() }, now).ok(),
+        14 => job.keep_widening(job.widenings.first()?, now).ok(),
         _ => job.postpone(now).ok(),
     }
 }
 
 proptest! {
     #[test]
-    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..15, 0..80), jitter in prop::collection::vec(-5_000i64..5_000, 80)) {
+    fn steps_follow_the_status_table(kinds in prop::collection::vec(0u8..16, 0..80), jitter in prop::collection::vec(-5_000i64..5_000, 80)) {
         let mut job = job();
         let mut cancelled = false;
         for (kind, jitter) in kinds.iter().zip(jitter) {

@@ -1,7 +1,7 @@
 //! Appending a job's snapshot, exactly once.
 
 use crate::Lake;
-use crate::catalog::{Judged, metadata_folder};
+use crate::catalog::Judged;
 use crate::error::lake_error;
 use crate::glue::GlueApi;
 use crate::read::{entries, live, manifests};
@@ -21,6 +21,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use uuid::Uuid;
 
+/// Iceberg's folder of metadata files below a table's location.
+const METADATA: &str = "metadata";
 /// Summary property: the job that made the snapshot.
 const JOB_ID: &str = "export.job-id";
 /// Summary property: the job whose commit this snapshot defeats.
@@ -84,7 +86,12 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> AppendOnce for Lake<O, G> {
         .map_err(failed)?;
         let committed = is_named(&judged, JOB_ID, &commit.job_id.to_string()) || !files.is_empty();
         let metadata = judged.table().metadata();
-        Ok(Named { committed, files, metadata_folder: metadata_folder(metadata), moved: moved(metadata, tried) })
+        Ok(Named {
+            committed,
+            files,
+            metadata_folder: format!("{}/{METADATA}/", metadata.location()),
+            moved: moved(metadata, tried),
+        })
     }
 }
 

@@ -18,8 +18,8 @@ use std::str::FromStr;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-/// Iceberg's folder of metadata files below a table's location.
-const METADATA: &str = "metadata";
+/// The parameter of an entry that says when it was moved without a change.
+const TOUCHED: &str = "segment-export.touched";
 
 /// The catalog. Bound to a [`Judged`] table it shows that table as it was judged, and updates it only from there.
 #[derive(Clone, Debug)]
@@ -64,6 +64,12 @@ impl Judged {
         &self.shown
     }
 
+    /// The metadata files that the table names: the current one, and those before as far as it still knows them.
+    pub(crate) fn metadata_files(&self) -> impl Iterator<Item = &str> {
+        let earlier = self.table.metadata().metadata_log().iter().map(|log| log.metadata_file.as_str());
+        earlier.chain(self.entry.metadata_location()).chain(self.entry.previous_metadata_location())
+    }
+
     /// The same, shown with another default partition spec: Iceberg's append writes for the default one only. What is
     /// swapped in is the update applied to the table itself, whose default stays.
     pub(crate) fn with_default_spec(mut self, spec_id: i32) -> Result<Self> {
@@ -105,34 +111,35 @@ impl<G: GlueApi> GlueCatalog<G> {
         judged: Judged,
         change: impl FnOnce(TableMetadataBuilder) -> Result<TableMetadataBuilder>,
     ) -> Result<Table> {
-        self.change_as(Uuid::new_v4(), judged, change).await
+        let changed = self.changed(&judged, Uuid::new_v4(), change)?;
+        self.swap(judged, changed).await
     }
 
-    /// The same by a metadata file that has this UUID in its name.
-    pub(crate) async fn change_as(
+    /// The table as it comes to be by a change. Its metadata file, which is not written yet, has the UUID in its name.
+    pub(crate) fn changed(
         &self,
+        judged: &Judged,
         uuid: Uuid,
-        judged: Judged,
         change: impl FnOnce(TableMetadataBuilder) -> Result<TableMetadataBuilder>,
     ) -> Result<Table> {
         let at = judged.table.metadata_location_result()?;
         let builder = judged.table.metadata().clone().into_builder(Some(at.into()));
         let metadata = change(builder)?.build()?.metadata;
         let next = MetadataLocation::from_str(at)?.with_next_version().with_new_metadata(&metadata).to_string();
-        let next = named_by(&next, uuid)?;
-        let changed = table(judged.table.identifier(), &self.io, metadata, &next)?;
-        self.swap(judged, changed).await
+        table(judged.table.identifier(), &self.io, metadata, &named_by(&next, uuid)?)
     }
 
     /// Moves the version of what was judged, and nothing else: whoever judged it before finds it moved.
     pub(crate) async fn touch(&self, judged: Judged) -> Result<()> {
-        let Judged { entry, table, .. } = judged;
+        let Judged { mut entry, table, .. } = judged;
         let name = table_name(table.identifier())?;
+        // Nobody says that an update with nothing new moves the version.
+        entry.input.parameters.insert(TOUCHED.into(), Uuid::new_v4().to_string());
         self.update(&name, &entry.input, &version_of(&name, &entry)?).await
     }
 
-    /// Writes the metadata file, then points the entry at it, if the entry still is as it was judged.
-    async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
+    /// Writes the metadata file of an update, then points the entry at it, if the entry still is as it was judged.
+    pub(crate) async fn swap(&self, base: Judged, updated: Table) -> Result<Table> {
         let name = table_name(updated.identifier())?;
         let version = version_of(&name, &base.entry)?;
         let at = updated.metadata_location_result()?;
@@ -175,11 +182,6 @@ fn version_of(name: &TableName, entry: &GlueTable) -> Result<String> {
     entry.version_id.clone().ok_or_else(|| {
         Refusal(format!("the catalog gives {name} no VersionId, and without it no update is safe")).into()
     })
-}
-
-/// The folder of a table's metadata files, `s3://bucket/key/`.
-pub(crate) fn metadata_folder(metadata: &TableMetadata) -> String {
-    format!("{}/{METADATA}/", metadata.location())
 }
 
 /// A metadata file's location, `…/<version>-<uuid>….metadata.json`, with this UUID in the place of its own.

@@ -1,7 +1,6 @@
 //! Schemas that change: export tables grow by what their datasets gain, any table takes a schema as it is given.
 
 use crate::Lake;
-use crate::catalog::metadata_folder;
 use crate::error::lake_error;
 use crate::glue::GlueApi;
 use crate::read::state;
@@ -20,40 +19,46 @@ impl<O: ReadObjects + WriteObjects, G: GlueApi> WidenTables for Lake<O, G> {
     async fn widen<F>(
         &self,
         table: &TableName,
+        table_uuid: &str,
         wanted: &Schema,
-        widening: &Widening,
-        still_planning: impl FnOnce() -> F + Send,
+        uuid: &str,
+        tell: impl FnOnce(Widening) -> F + Send,
     ) -> Result<Widened, LakeError>
     where
         F: Future<Output = bool> + Send,
     {
         let failed = |e| lake_error(table, e);
         let judged = self.judge(table).await?;
-        judged.of(table, &widening.table_uuid)?;
-        let stands = match widened(judged.table().metadata(), wanted, table).map_err(failed)? {
+        let metadata = judged.of(table, table_uuid)?.table().metadata();
+        let stands = match widened(metadata, wanted, table).map_err(failed)? {
             None => judged.table().clone(),
-            Some(_) if !still_planning().await => return Ok(Widened::Withdrawn),
             Some(schema) => {
-                let uuid = Uuid::parse_str(&widening.uuid).map_err(|e| failed(e.into()))?;
-                match self.catalog().change_as(uuid, judged, |builder| builder.add_current_schema(schema)).await {
+                let uuid = Uuid::parse_str(uuid).map_err(|e| failed(e.into()))?;
+                let changed = self.catalog().changed(&judged, uuid, |builder| builder.add_current_schema(schema));
+                let changed = changed.map_err(failed)?;
+                let metadata_file = changed.metadata_location_result().map_err(failed)?.to_owned();
+                if !tell(Widening { table_uuid: table_uuid.to_owned(), metadata_file }).await {
+                    return Ok(Widened::Withdrawn);
+                }
+                match self.catalog().swap(judged, changed).await {
                     Err(error) if error.kind() == ErrorKind::CatalogCommitConflicts => return Ok(Widened::Conflict),
-                    changed => changed.map_err(failed)?,
+                    swapped => swapped.map_err(failed)?,
                 }
             }
         };
         Ok(Widened::Stands(state(&stands, PROFILE_ID).await.map_err(failed)?))
     }
 
-    async fn overtake(&self, table: &TableName, widening: &Widening) -> Result<Option<String>, LakeError> {
+    async fn overtake(&self, table: &TableName, widenings: &[Widening]) -> Result<Vec<String>, LakeError> {
         self.settle(table, |judged| async move {
-            let metadata = judged.of(table, &widening.table_uuid)?.table().metadata();
-            let earlier = metadata.metadata_log().iter().map(|log| log.metadata_file.as_str());
-            if earlier.chain(judged.table().metadata_location()).any(|at| at.contains(&widening.uuid)) {
-                return Ok(None);
+            let uuid = judged.table().metadata().uuid().to_string();
+            let is_named = |widening: &Widening| judged.metadata_files().any(|file| file == widening.metadata_file);
+            let ours = widenings.iter().filter(|widening| widening.table_uuid == uuid);
+            let lost: Vec<_> = ours.filter(|w| !is_named(w)).map(|w| w.metadata_file.clone()).collect();
+            if !lost.is_empty() {
+                self.catalog().touch(judged).await.map_err(|e| lake_error(table, e))?;
             }
-            let folder = metadata_folder(metadata);
-            self.catalog().touch(judged).await.map_err(|e| lake_error(table, e))?;
-            Ok(Some(folder))
+            Ok(lost)
         })
         .await
     }

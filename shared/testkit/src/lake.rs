@@ -242,18 +242,20 @@ impl WidenTables for MemoryLake {
     async fn widen<F>(
         &self,
         table: &TableName,
+        table_uuid: &str,
         wanted: &Schema,
-        widening: &Widening,
-        still_planning: impl FnOnce() -> F + Send,
+        uuid: &str,
+        tell: impl FnOnce(Widening) -> F + Send,
     ) -> Result<Widened, LakeError>
     where
         F: Future<Output = bool> + Send,
     {
-        let mut judged = self.load_of("widen", table, &widening.table_uuid).await?;
-        let (Some(schema), Some(at)) = (judged.widened(wanted), judged.widening_file(&widening.uuid)) else {
+        let mut judged = self.load_of("widen", table, table_uuid).await?;
+        let (Some(schema), Some(at)) = (judged.widened(wanted), judged.widening_file(uuid)) else {
             return Ok(Widened::Stands(judged.look()));
         };
-        if !Guard::StillPlanning.allows(still_planning().await) {
+        let widening = Widening { table_uuid: table_uuid.into(), metadata_file: at.to_string() };
+        if !Guard::StillPlanning.allows(tell(widening).await) {
             return Ok(Widened::Withdrawn);
         }
         self.write(&at).await?;
@@ -268,15 +270,17 @@ impl WidenTables for MemoryLake {
         Ok(Widened::Stands(judged.look()))
     }
 
-    async fn overtake(&self, table: &TableName, widening: &Widening) -> Result<Option<String>, LakeError> {
+    async fn overtake(&self, table: &TableName, widenings: &[Widening]) -> Result<Vec<String>, LakeError> {
         loop {
-            let judged = self.load_of("overtake", table, &widening.table_uuid).await?;
-            if judged.widenings.iter().any(|at| at.key.contains(&widening.uuid)) {
-                return Ok(None);
-            }
-            let renew = |table: &mut MemoryTable| table.version += 1;
-            if !Guard::Overtaking.stands() || self.change(table, &judged, renew).await? {
-                return Ok(Some(judged.metadata_folder()));
+            let judged = self.load("overtake", table).await?;
+            let is_named = |widening: &&Widening| {
+                judged.widenings.iter().any(|at| at.to_string() == widening.metadata_file)
+                    || judged.state.copy.table_uuid != widening.table_uuid
+            };
+            let lost: Vec<_> = widenings.iter().filter(|w| !is_named(w)).map(|w| w.metadata_file.clone()).collect();
+            let touch = |table: &mut MemoryTable| table.version += 1;
+            if lost.is_empty() || !Guard::Overtaking.stands() || self.change(table, &judged, touch).await? {
+                return Ok(lost);
             }
         }
     }

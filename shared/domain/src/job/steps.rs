@@ -73,11 +73,22 @@ impl Job {
         }
     }
 
-    /// Before each attempt at widening the export table: records the fresh UUID that its file is named by. Refused unless NEW.
+    /// P2: before an attempt at widening the export table writes its file, and after it has looked at the table: records the
+    /// file. Refused unless NEW.
     pub fn attempt_widening(&self, widening: Widening, now: Millis) -> Result<Self, Refused> {
         self.only_from(State::New)?;
         let mut next = self.next(State::New, now);
         remember(&mut next.widenings, widening);
+        Ok(next)
+    }
+
+    /// P2: the table was moved by that attempt, so its file is nothing to be cleaned up. Refused where the job has ended.
+    pub fn keep_widening(&self, widening: &Widening, now: Millis) -> Result<Self, Refused> {
+        if self.state.is_terminal() || !self.widenings.contains(widening) {
+            return Err(Refused(self.state));
+        }
+        let mut next = self.next(self.state, now);
+        next.widenings.retain(|other| other != widening);
         Ok(next)
     }
 

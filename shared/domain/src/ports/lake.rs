@@ -81,7 +81,7 @@ pub trait ReadTables: Clone + Send + Sync + 'static {
 pub enum Widened {
     /// The table has all that is wanted: by this call, or found there. As it stands then.
     Stands(TableState),
-    /// The job was no longer planned when the table was looked at; nothing was written.
+    /// The attempt could not be told on the job's record; nothing was written.
     Withdrawn,
     /// Somebody else moved the table between look and swap; look again.
     Conflict,
@@ -91,26 +91,29 @@ pub enum Widened {
 pub trait WidenTables: ReadTables {
     /// One attempt to add to a table what `wanted` has and it lacks, by name path: columns and fields of structs at any
     /// depth, all of them optional, with field ids of the table's own (those in `wanted` say nothing). Looks at the table,
-    /// asks `still_planning` and swaps by the version that was judged. Nothing is written where nothing is lacking. What stands in both keeps its type: a conflict is [`LakeError::Unsupported`].
-    /// [`LakeError::OtherTable`] if the table's UUID is not the widening's. A lost answer is [`LakeError::Unavailable`].
+    /// then has `tell` put on the job's record which metadata file this attempt will write, named by `uuid`; writes it, and
+    /// swaps by the version that was judged. Where nothing is lacking nothing is told or written. What stands in both keeps
+    /// its type: a conflict is [`LakeError::Unsupported`]. [`LakeError::OtherTable`] if `table_uuid` is not the table's. A
+    /// lost answer is [`LakeError::Unavailable`].
     fn widen<F>(
         &self,
         table: &TableName,
+        table_uuid: &str,
         wanted: &Schema,
-        widening: &Widening,
-        still_planning: impl FnOnce() -> F + Send,
+        uuid: &str,
+        tell: impl FnOnce(Widening) -> F + Send,
     ) -> impl Future<Output = Result<Widened, LakeError>> + Send
     where
         F: Future<Output = bool> + Send;
 
-    /// G: the folder, `s3://bucket/key/`, where the metadata file lies that a widening may have written, if the table does not
-    /// name it. The job is no longer planned, and the table's version is moved: who looks at it after this is told so, and who
-    /// looked before swaps at a version that is gone. So it never comes. `None` = the table names it.
+    /// G: of what attempts may have written to widen a table, the files that it does not name and never will. The job is no
+    /// longer planned, and the table's version is moved: who looks at the table after this can tell of no attempt any more,
+    /// and who looked before swaps at a version that is gone. Attempts at another table are left out.
     fn overtake(
         &self,
         table: &TableName,
-        widening: &Widening,
-    ) -> impl Future<Output = Result<Option<String>, LakeError>> + Send;
+        widenings: &[Widening],
+    ) -> impl Future<Output = Result<Vec<String>, LakeError>> + Send;
 }
 
 /// What a job commits.

@@ -34,7 +34,11 @@ pub fn records(invoke: impl FnOnce()) -> Vec<Value> {
     let lines = Lines::default();
     let written = lines.clone();
     let records = Records::new("stack-ExportWorker".into(), clock, move || written.clone());
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(records), invoke);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(records), || {
+        // Who met a span first just when this began to listen took it for one that nobody wants, for everybody.
+        tracing::callsite::rebuild_interest_cache();
+        invoke();
+    });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

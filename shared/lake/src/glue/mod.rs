@@ -124,6 +124,11 @@ impl GlueTable {
         let kind = self.input.parameters.get(TABLE_TYPE)?;
         kind.eq_ignore_ascii_case("iceberg").then(|| self.input.parameters.get(METADATA_LOCATION))?.map(String::as_str)
     }
+
+    /// The metadata file before that, as whoever moved the table said.
+    pub fn previous_metadata_location(&self) -> Option<&str> {
+        self.input.parameters.get(PREVIOUS_METADATA_LOCATION).map(String::as_str)
+    }
 }
 
 impl TableInput {

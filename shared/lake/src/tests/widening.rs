@@ -5,6 +5,7 @@ use crate::glue::GlueError;
 use crate::twin::Fault;
 use domain::job::Widening;
 use domain::ports::lake::{AppendOnce, Appended, WidenTables, Widened};
+use domain::ports::objects::Location;
 use iceberg::spec::Schema as Stored;
 
 const NESTED: &str = r#"{"type":"struct","schema-id":0,"identifier-field-ids":[],"fields":[
@@ -45,25 +46,32 @@ async fn with_nested() -> (TestLake, TableState) {
     (lake, state)
 }
 
-/// An attempt at widening the table.
-fn attempt(state: &TableState) -> Widening {
-    Widening { table_uuid: state.copy.table_uuid.clone(), uuid: uuid::Uuid::new_v4().to_string() }
+/// An attempt at widening the table, and what it told.
+async fn attempt(lake: &TestLake, state: &TableState, wanted: &str) -> (Result<Widened, LakeError>, Option<Widening>) {
+    let mut told = None;
+    let (slot, uuid) = (&mut told, uuid::Uuid::new_v4().to_string());
+    let tell = |widening| async move {
+        *slot = Some(widening);
+        true
+    };
+    let widened = lake.widen(&exports(), &state.copy.table_uuid, &wanted_columns(wanted), &uuid, tell).await;
+    let is_named_by_it = told.as_ref().is_none_or(|widening| widening.metadata_file.contains(&uuid));
+    assert!(is_named_by_it, "{told:?}");
+    (widened, told)
 }
 
 /// One that nobody comes between.
 async fn widen(lake: &TestLake, state: &TableState, wanted: &str) -> Result<TableState, LakeError> {
-    match lake.widen(&exports(), &wanted_columns(wanted), &attempt(state), || async { true }).await? {
+    match attempt(lake, state, wanted).await.0? {
         Widened::Stands(state) => Ok(state),
         other => panic!("{other:?}"),
     }
 }
 
-/// The metadata files of that attempt.
-fn files_of(lake: &TestLake, attempt: &Widening) -> Vec<String> {
-    lake.objects.inspect(|objects| {
-        let of_attempt = objects.keys().filter(|at| at.key.contains(&attempt.uuid));
-        of_attempt.map(ToString::to_string).collect()
-    })
+/// Whether an attempt's file is there.
+fn is_written(lake: &TestLake, widening: &Widening) -> bool {
+    let at = Location::parse(&widening.metadata_file).unwrap();
+    lake.objects.inspect(|objects| objects.contains_key(&at))
 }
 
 /// Columns in short: `{"a": "long", "b": ["string"], "c": {"*": "date"}, "d": {"e": "string"}}`.
@@ -194,8 +202,7 @@ async fn two_that_widen_at_once_both_get_their_fields_and_no_id_twice() {
     widen(&theirs, &state, r#"{"score": "double", "theirs": "string"}"#).await.unwrap();
     let moved = theirs.glue.table(&exports()).await.unwrap().input;
     lake.glue.overtake_next_update(&exports(), moved);
-    let ours =
-        lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state), || async { true }).await;
+    let (ours, _) = attempt(&lake, &state, r#"{"score": "double"}"#).await;
     assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"ours": "date", "score": "double"}"#).await.unwrap();
     let fields: Vec<_> = after.copy.schema.fields[6..].iter().map(|f| (f.name.as_str(), f.id)).collect();
@@ -204,12 +211,13 @@ async fn two_that_widen_at_once_both_get_their_fields_and_no_id_twice() {
 }
 
 #[tokio::test]
-async fn a_job_that_went_another_way_meanwhile_writes_nothing() {
+async fn what_cannot_be_told_is_not_written() {
     let (lake, state) = with_nested().await;
-    let (ours, written) = (attempt(&state), lake.glue.versions());
-    let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { false }).await;
+    let written = (lake.glue.versions(), lake.objects.inspect(|objects| objects.len()));
+    let (columns, uuid) = (wanted_columns(r#"{"score": "double"}"#), uuid::Uuid::new_v4().to_string());
+    let widened = lake.widen(&exports(), &state.copy.table_uuid, &columns, &uuid, |_| async { false }).await;
     assert_eq!(widened.unwrap(), Widened::Withdrawn);
-    assert_eq!((files_of(&lake, &ours).len(), lake.glue.versions()), (0, written));
+    assert_eq!((lake.glue.versions(), lake.objects.inspect(|objects| objects.len())), written);
 }
 
 #[tokio::test]
@@ -218,8 +226,7 @@ async fn a_commit_between_look_and_swap_is_not_lost() {
     let theirs = Lake::new(lake.glue.fork(), lake.objects.clone());
     theirs.append(&commit(2, &[2], &state), || async { true }).await.unwrap();
     lake.glue.overtake_next_update(&exports(), theirs.glue.table(&exports()).await.unwrap().input);
-    let ours =
-        lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &attempt(&state), || async { true }).await;
+    let (ours, _) = attempt(&lake, &state, r#"{"score": "double"}"#).await;
     assert_eq!(ours.unwrap(), Widened::Conflict);
     let after = widen(&lake, &state, r#"{"score": "double"}"#).await.unwrap();
     assert_ne!(after.snapshot_id, state.snapshot_id);
@@ -241,47 +248,53 @@ async fn a_lost_request_or_answer_is_settled_by_looking() {
 }
 
 #[tokio::test]
-async fn a_table_that_was_replaced_is_not_widened() {
+async fn a_table_that_was_replaced_is_not_widened_nor_moved_for_attempts_at_the_one_before() {
     let (lake, state) = with_nested().await;
-    let other = Widening { table_uuid: "other".into(), ..attempt(&state) };
-    let widened = lake.widen(&exports(), &wanted_columns("{}"), &other, || async { true }).await;
+    let widened = lake.widen(&exports(), "other", &wanted_columns("{}"), "", |_| async { true }).await;
     assert!(matches!(widened, Err(LakeError::OtherTable(_))), "{widened:?}");
-    let overtaken = lake.overtake(&exports(), &other).await;
-    assert!(matches!(overtaken, Err(LakeError::OtherTable(_))), "{overtaken:?}");
+    let other = Widening { table_uuid: "other".into(), metadata_file: "s3://lake/other.metadata.json".into() };
+    let written = lake.glue.versions();
+    assert_eq!(lake.overtake(&exports(), &[other]).await.unwrap(), Vec::<String>::new());
+    assert_eq!((lake.glue.versions(), look(&lake, &exports()).await), (written, state));
 }
 
 #[tokio::test]
-async fn a_widening_that_moved_the_table_is_found_there_however_often_it_was_moved_since() {
+async fn an_attempt_that_moved_the_table_is_found_there_also_when_it_was_moved_since() {
     let (lake, state) = with_nested().await;
-    let ours = attempt(&state);
-    lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { true }).await.unwrap();
+    let (widened, told) = attempt(&lake, &state, r#"{"score": "double"}"#).await;
+    let ours = [told.unwrap()];
+    assert!(matches!(widened, Ok(Widened::Stands(_))), "{widened:?}");
     let written = lake.glue.versions();
-    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), None, "it is the current one");
+    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), Vec::<String>::new(), "it is the current one");
     widen(&lake, &state, r#"{"other": "date"}"#).await.unwrap();
     lake.append(&commit(2, &[2], &state), || async { true }).await.unwrap();
-    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), None, "it is an earlier one");
-    assert_eq!((files_of(&lake, &ours).len(), lake.glue.versions()), (1, written + 2));
+    assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), Vec::<String>::new(), "it is an earlier one");
+    assert_eq!((is_written(&lake, &ours[0]), lake.glue.versions()), (true, written + 2));
 }
 
 #[tokio::test]
-async fn a_widening_that_did_not_move_the_table_never_will() {
+async fn an_attempt_that_did_not_move_the_table_never_will() {
     for fault in [Fault::BeforeEffect, Fault::Overtaken] {
         let (lake, state) = with_nested().await;
-        let (ours, entry) = (attempt(&state), lake.glue.table(&exports()).await.unwrap());
+        let entry = lake.glue.table(&exports()).await.unwrap();
         lake.glue.fail_next_update(fault);
-        let widened = lake.widen(&exports(), &wanted_columns(r#"{"score": "double"}"#), &ours, || async { true }).await;
+        let (widened, told) = attempt(&lake, &state, r#"{"score": "double"}"#).await;
         assert!(!matches!(widened, Ok(Widened::Stands(_))), "{fault:?}: {widened:?}");
+        let (_, kept) = attempt(&lake, &state, r#"{"other": "date"}"#).await;
+        let ours = [told.unwrap(), kept.unwrap()];
+        let after = look(&lake, &exports()).await;
         if fault == Fault::Overtaken {
             // And once more, while it is made certain.
             lake.glue.fail_next_update(Fault::Overtaken);
         }
-        let folder = lake.overtake(&exports(), &ours).await.unwrap().unwrap();
-        let [file] = &files_of(&lake, &ours)[..] else { panic!("{fault:?}: it wrote no file") };
-        assert!(file.starts_with(&folder), "{file}");
-        assert_eq!(look(&lake, &exports()).await, state, "{fault:?}");
-        // The sleeper's swap.
-        let version = entry.version_id.as_deref().unwrap();
-        let late = lake.glue.update_table("lake", &entry.input, version).await;
-        assert!(matches!(late, Err(GlueError::VersionMismatch)), "{fault:?}: {late:?}");
+        let moved = lake.glue.table(&exports()).await.unwrap();
+        assert_eq!(lake.overtake(&exports(), &ours).await.unwrap(), [ours[0].metadata_file.clone()], "{fault:?}");
+        assert!(ours.iter().all(|widening| is_written(&lake, widening)), "{fault:?}");
+        assert_eq!(look(&lake, &exports()).await, after, "{fault:?}");
+        // A sleeper's swap, whatever it had looked at.
+        for entry in [entry, moved] {
+            let late = lake.glue.update_table("lake", &entry.input, entry.version_id.as_deref().unwrap()).await;
+            assert!(matches!(late, Err(GlueError::VersionMismatch)), "{fault:?}: {late:?}");
+        }
     }
 }
