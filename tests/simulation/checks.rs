@@ -79,10 +79,6 @@ impl Seen {
             self.judge_table(world, &name, &snapshots)?;
         }
         self.judge_visible(world)?;
-        for at in widenings(world) {
-            let is_there = world.objects.inspect(|objects| objects.contains_key(&at));
-            hold(is_there, || format!("I6: {at} is named by a table and was deleted"))?;
-        }
         self.judge_keys(world)?;
         self.judge_ends()
     }
@@ -254,7 +250,12 @@ impl Seen {
             for at in &self.of_commits {
                 hold(objects.contains_key(at), || format!("I6: {at} makes a snapshot and was deleted"))?;
             }
-            Ok(())
+            world.lake.inspect(|tables| {
+                let mut named = tables.values().flat_map(|table| &table.widenings);
+                named.try_for_each(|at| {
+                    hold(objects.contains_key(at), || format!("I6: {at} is named by a table and was deleted"))
+                })
+            })
         })
     }
 
@@ -320,7 +321,8 @@ impl Seen {
         hold(overslept || world.objects.open_uploads() == 0, || {
             format!("G: {} uploads are left", world.objects.open_uploads())
         })?;
-        let widenings = widenings(world);
+        let widenings: Vec<Location> =
+            world.lake.inspect(|tables| tables.values().flat_map(|table| table.widenings.clone()).collect());
         let visible: BTreeSet<&Location> = self.visible.keys().chain(&self.of_commits).chain(&widenings).collect();
         world.objects.inspect(|objects| {
             let is_dropped = |at: &Location| {
@@ -332,11 +334,6 @@ impl Seen {
             Ok(())
         })
     }
-}
-
-/// The metadata files of widenings that tables name.
-fn widenings(world: &World) -> Vec<Location> {
-    world.lake.inspect(|tables| tables.values().flat_map(|table| table.widenings.clone()).collect())
 }
 
 /// All rows of the snapshots that a job has pinned.

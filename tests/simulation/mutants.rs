@@ -1,4 +1,5 @@
-//! Every guard of the protocol is switched off in turn, and somebody must notice: the simulation with its sleepers or within its default number of seeds; or the conformance suites, where a guard is a promise that others cover for.
+//! Every guard of the protocol is switched off in turn, and somebody must notice: the simulation with its sleepers or within
+//! its default number of seeds; or the conformance suites, where a guard is a promise that others cover for.
 
 use crate::run::run;
 use crate::sweep::{sleep_through_a_cancel, sleep_through_an_abandoning};

@@ -38,7 +38,7 @@ pub async fn settle<P: Ports>(ports: &P, job: &Job) -> Result<(), Halt> {
             Err(error) => return Err(Halt::Later(Box::new(error))),
         }
     }
-    Err(Halt::Later("the table moved under every attempt of this message".into()))
+    Err(Halt::restless())
 }
 
 /// What the shards have counted is what the snapshot holds (I10); the output lists may be what is missing.

@@ -17,8 +17,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 /// Attempts at the swap before the message is given back to the queue.
 pub const SWAPS_PER_MESSAGE: usize = 10;
-/// What the UUID of every commit of ours and of every change of columns begins with, and so all their files have in their names: by it the worker's role may
-/// delete them, and no other file of a table's metadata.
+/// What the UUID of every commit of ours and of every change of columns begins with, and so all their files have in their
+/// names: by it the worker's role may delete them, and no other file of a table's metadata.
 pub const COMMITS_BEGIN_WITH: u32 = 0x5e65_ec70;
 /// What a job's error says where its table takes no commit.
 const REFUSED: &str = "the export cannot be committed";
@@ -101,7 +101,7 @@ async fn commit<P: Ports>(ports: &P, mut job: Job) -> Result<(), Halt> {
             Err(error) => return Err(Halt::Later(Box::new(error))),
         }
     }
-    Err(Halt::Later("the table moved under every attempt of this message".into()))
+    Err(Halt::restless())
 }
 
 /// The UUID of one more attempt.

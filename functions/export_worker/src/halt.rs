@@ -28,6 +28,11 @@ impl Halt {
         Self::Permanent(JobError::new(code, msg))
     }
 
+    /// Others moved a table under every attempt that one message makes.
+    pub fn restless() -> Self {
+        Self::Later("the table moved under every attempt of this message".into())
+    }
+
     /// A bug: told to the log, counted so that an alarm rings, and nothing of the job becomes visible.
     pub fn broken(invariant: Broken) -> Self {
         tracing::error!(%invariant, "an invariant is violated");

@@ -16,7 +16,7 @@ use domain::ports::registry::{Entry, ReadRegistry, WriteRegistry};
 use domain::ports::{Clock, Random};
 use domain::problem::Code;
 use domain::registry::{Dataset, DatasetKind, Registry};
-use domain::schema::{Differences, Schema, differences};
+use domain::schema::{Schema, differences};
 use domain::state::State;
 use domain::union::export_schema_of;
 use domain::validation::{MergeNeeds, merge_fitness, source_fitness, target_fitness, unknown_path};
@@ -186,7 +186,7 @@ async fn widened<P: Ports>(
     state: TableState,
     wanted: &Schema,
 ) -> Result<Option<TableState>, Halt> {
-    if differences(wanted, &state.copy.schema) == Differences::default() {
+    if differences(wanted, &state.copy.schema).is_empty() {
         return Ok(Some(state));
     }
     for _ in 0..SWAPS_PER_MESSAGE {
@@ -211,7 +211,7 @@ async fn widened<P: Ports>(
             Widened::Conflict => tracing::info!("another change of the table came first; looking again"),
         }
     }
-    Err(Halt::Later("the table moved under every attempt of this message".into()))
+    Err(Halt::restless())
 }
 
 /// P1. Earlier pins stand; `None` = the job moved on.

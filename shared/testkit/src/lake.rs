@@ -273,11 +273,9 @@ impl WidenTables for MemoryLake {
     async fn overtake(&self, table: &TableName, widenings: &[Widening]) -> Result<Vec<String>, LakeError> {
         loop {
             let judged = self.load("overtake", table).await?;
-            let is_named = |widening: &&Widening| {
-                judged.widenings.iter().any(|at| at.to_string() == widening.metadata_file)
-                    || judged.state.copy.table_uuid != widening.table_uuid
-            };
-            let lost: Vec<_> = widenings.iter().filter(|w| !is_named(w)).map(|w| w.metadata_file.clone()).collect();
+            let ours = widenings.iter().filter(|widening| widening.table_uuid == judged.state.copy.table_uuid);
+            let is_named = |file: &String| judged.widenings.iter().any(|at| at.to_string() == *file);
+            let lost: Vec<_> = ours.map(|w| w.metadata_file.clone()).filter(|file| !is_named(file)).collect();
             let touch = |table: &mut MemoryTable| table.version += 1;
             if lost.is_empty() || !Guard::Overtaking.stands() || self.change(table, &judged, touch).await? {
                 return Ok(lost);

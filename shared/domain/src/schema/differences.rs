@@ -19,6 +19,11 @@ pub fn differences(wanted: &Schema, table: &Schema) -> Differences {
 }
 
 impl Differences {
+    /// Whether the table has all that is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.conflicting.is_empty()
+    }
+
     fn fields(&mut self, prefix: &str, wanted: &[Field], table: &[Field]) {
         for field in wanted {
             let path = format!("{prefix}{}", field.name);
