@@ -92,7 +92,6 @@ where
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::telemetry::recorded::{records_of, steady};
     use serde_json::json;
     use std::sync::Mutex;
 
@@ -133,26 +132,5 @@ mod tests {
             assert_eq!(failed(event(&[("p", body)]), &seen).await, ["p"]);
         }
         assert!(seen.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_message_is_recorded_with_all_that_became_of_it() {
-        let received = |id: &str, kind: &str, tries: &str| {
-            let body = format!(r#"{{"kind":{kind},"organization":"A@AdobeOrg","sandbox":"prod","jobId":42}}"#);
-            json!({"messageId": id, "body": body, "attributes": {"ApproximateReceiveCount": tries}})
-        };
-        let batch = json!({"Records": [received("a", r#""part","part":3"#, "2"), received("b", r#""commit""#, "1")]});
-        let event: SqsEvent = serde_json::from_value(batch).unwrap();
-        let handler = async |message: Message| {
-            if message.task == Task::Commit {
-                return Err(std::fmt::Error);
-            }
-            // As the store does.
-            tracing::Span::current().record("rows", 1_000_u64).record("bytes", 4_096_u64);
-            Ok(())
-        };
-        let records = records_of(async { take(event, &handler).await });
-        let records: Vec<_> = records.into_iter().map(steady).collect();
-        insta::assert_json_snapshot!(records);
     }
 }

@@ -1,7 +1,6 @@
 //! The edge as clients see it, from the gateway's event to its reply.
 
 use super::*;
-use crate::telemetry::recorded::{records_of, steady};
 use domain::ports::Random;
 use domain::problem::Violation;
 use serde_json::{Map, json};
@@ -142,45 +141,6 @@ async fn the_description_and_its_page_need_no_token_and_have_only_get_and_head()
         let put = reply(Operation::List, event("PUT", path, |e| e["requestContext"]["authorizer"] = json!(null))).await;
         assert_eq!((status(&put), &put["headers"]["Allow"]), (405, &json!("GET, HEAD")));
     }
-}
-
-#[test]
-fn what_needs_no_token_is_recorded_with_its_status() {
-    for path in ["/openapi.json", "/docs"] {
-        for (method, status, client_errors) in [("GET", 200, 0), ("HEAD", 200, 0), ("PUT", 405, 1)] {
-            let event = event(method, path, |e| e["requestContext"]["authorizer"] = json!(null));
-            let records = records_of(async {
-                respond(Operation::List, event, &SameBits, &async |_| panic!("no handler")).await;
-            });
-            assert_eq!(records.len(), 1, "{method} {path}");
-            let told = ["gateway_id", "status", "client_errors", "server_errors"].map(|name| records[0][name].clone());
-            assert_eq!(told, [json!("g-1"), json!(status), json!(client_errors), json!(0)], "{method} {path}");
-        }
-    }
-}
-
-#[test]
-fn a_request_is_recorded_with_all_that_became_of_it() {
-    let handler = async |request: Request| {
-        if request.body.is_empty() {
-            return Err(Problem::internal());
-        }
-        // As the function and its store do.
-        tracing::Span::current().record("moved", 1_u64).record("state", "NEW").record("job_id", 42_u64);
-        Ok(Reply::ok(json!({})))
-    };
-    let asked = [
-        event("POST", "/export/jobs", |e| e["body"] = json!("{}")),
-        event("POST", "/export/jobs", |_| {}),
-        event("POST", "/export/jobs", |e| e["requestContext"]["authorizer"] = json!(null)),
-    ];
-    let records = records_of(async {
-        for event in asked {
-            respond(Operation::Create, event, &SameBits, &handler).await;
-        }
-    });
-    let records: Vec<_> = records.into_iter().map(steady).collect();
-    insta::assert_json_snapshot!(records);
 }
 
 #[tokio::test]

@@ -2,9 +2,6 @@
 //! record of metrics an invocation. No personal data, no bodies.
 
 pub mod metrics;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-pub(crate) mod recorded;
 
 use crate::clock::SystemClock;
 use crate::settings::LOG_LEVEL;
