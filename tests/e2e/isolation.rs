@@ -1,37 +1,30 @@
 //! Two tenants on one stack: nothing of one answers, lists or counts for the other. Who may only look can do no more.
 
-use crate::paths::{Answer, BASES, Headers, headers, ours, send};
+use crate::wire::{Answer, BASES, Headers, headers, ours, send};
 use crate::world::{ORGANIZATION, World};
-use admin::api::ApiError;
+use admin::api::{Api, ApiError};
 use admin::stack::{Place, Stack};
-use admin::token::local_key;
 use admin::{jobs, registry, sample};
-use domain::ports::Clock;
 use domain::registry::{Client, Grant};
-use edge::clock::SystemClock;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 /// Another organization.
-const OTHER: &str = "OTHER@AdobeOrg";
-/// A token's hour, in milliseconds.
-const HOUR: i64 = 3_600_000;
+pub const OTHER: &str = "OTHER@AdobeOrg";
 
 /// Who may do everything, in a tenant of its own.
-fn neighbour(organization: &str, sandbox: &str) -> Client {
+pub fn neighbour(organization: &str, sandbox: &str) -> Client {
     let permissions = vec![edge::http::EXPORT_PERMISSION.into()];
     let grant = Grant { organization: organization.into(), sandboxes: vec![sandbox.into()], permissions };
     Client { api_key: format!("{organization}-{sandbox}"), grants: vec![grant] }
 }
 
-/// The headers of a client's request for its own tenant.
-fn headers_of(world: &World, client: &Client) -> Headers {
-    let key = local_key(&world.folder().join("auth")).unwrap();
-    let token = key.token(&client.api_key, SystemClock.now(), HOUR).unwrap();
-    let grant = &client.grants[0];
-    headers(&token, &client.api_key, &grant.organization, &grant.sandboxes[0])
+/// The API as another client, registered now, sees it, and the headers of its requests.
+async fn registered(world: &mut World, client: &Client) -> (Api, Headers) {
+    let caller = world.caller(client).await;
+    (Api::new(&world.stack().url(), &caller), headers(&caller))
 }
 
 /// Registers for a client's tenant what the sample registers: the same ids, with tables of its own that hold nothing.
@@ -88,20 +81,12 @@ fn objects(world: &World, bucket: &str) -> Vec<String> {
     keys(&folder, &folder)
 }
 
-/// All items of the table, as DynamoDB's JSON.
-fn items(world: &World) -> Vec<Value> {
-    let scan = serde_json::from_value(json!({ "TableName": world.stack().template().tables[0].name })).unwrap();
-    let found = world.stack().emulators().dynamodb.database().scan(scan).unwrap();
-    assert!(found.last_evaluated_key.is_none(), "these are all");
-    found.items.unwrap_or_default().iter().map(|item| serde_json::to_value(item).unwrap()).collect()
-}
-
 /// All that is stored: its key's first two names, which are its owner's, and what else it says.
 fn stored(world: &World) -> Vec<(String, String)> {
     let owner = |key: &str, between: char| key.split(between).take(2).collect::<Vec<_>>().join("#");
     let objects = ["StateBucket", "LakeBucket"].into_iter().flat_map(|bucket| objects(world, bucket));
     let objects = objects.map(|key| (owner(&key, '/'), key));
-    let items = items(world).into_iter().map(|item| (owner(item["PK"]["S"].as_str().unwrap(), '#'), item.to_string()));
+    let items = world.items().into_iter().map(|item| (owner(item["PK"]["S"].as_str().unwrap(), '#'), item.to_string()));
     objects.chain(items).collect()
 }
 
@@ -115,7 +100,7 @@ async fn a_neighbour_sees_of_a_job_what_is_to_be_seen_of_one_that_never_was() {
     let (id, created) = (job["id"].as_u64().unwrap(), &job["creationTime"]);
     for (organization, sandbox) in [(OTHER, "prod"), (ORGANIZATION, "dev"), ("prod", ORGANIZATION)] {
         let client = neighbour(organization, sandbox);
-        let (api, theirs) = (world.as_client(&client).await, headers_of(&world, &client));
+        let (api, theirs) = registered(&mut world, &client).await;
         let never = id ^ 1;
         assert_eq!(told(api.get(id).await, id), told(api.get(never).await, never));
         assert_eq!(told(api.delete(id).await, id), told(api.delete(never).await, never));
@@ -155,8 +140,8 @@ async fn what_two_tenants_make_of_the_same_keys_and_datasets_is_each_tenants_own
     other["fields"] = json!("identityMap");
     let client = neighbour(OTHER, "prod");
     register(&world, &client).await;
-    let (our_api, their_api) = (world.api(), world.as_client(&client).await);
-    let (ours, theirs) = (ours(&world), headers_of(&world, &client));
+    let (their_api, theirs) = registered(&mut world, &client).await;
+    let (our_api, ours) = (world.api(), ours(&world));
     let mut made = Vec::new();
     // The neighbour uses both of our keys: one with the same request, one with another.
     for (organization, api, client, requests) in
@@ -206,7 +191,7 @@ async fn a_client_without_the_permission_looks_and_neither_makes_nor_ends_a_job(
     let id = job["id"].as_u64().unwrap();
     let mut reader = neighbour(ORGANIZATION, "prod");
     reader.grants[0].permissions = vec!["view-segments".into()];
-    let (api, theirs) = (world.as_client(&reader).await, headers_of(&world, &reader));
+    let (api, theirs) = registered(&mut world, &reader).await;
     let may_look = async || {
         assert_eq!(api.get(id).await.unwrap(), job);
         assert_eq!(api.list("").await.unwrap()["records"], json!([job]));

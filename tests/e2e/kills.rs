@@ -4,7 +4,7 @@
 use crate::load::{number, tell};
 use crate::world::World;
 use domain::ports::Random;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -120,19 +120,7 @@ async fn collected(world: &World) {
 
 /// The partition keys of the table's items.
 fn partitions(world: &World) -> Vec<String> {
-    let mut scan = json!({ "TableName": world.stack().template().tables[0].name });
-    let mut found = Vec::new();
-    loop {
-        let page = serde_json::from_value(scan.clone()).unwrap();
-        let page = world.stack().emulators().dynamodb.database().scan(page).unwrap();
-        let page = serde_json::to_value(page).unwrap();
-        let keys = page["Items"].as_array().into_iter().flatten().map(|item| item["PK"]["S"].as_str().unwrap());
-        found.extend(keys.map(str::to_owned));
-        match page.get("LastEvaluatedKey") {
-            Some(last) => scan["ExclusiveStartKey"] = last.clone(),
-            None => return found,
-        }
-    }
+    world.items().iter().map(|item| item["PK"]["S"].as_str().unwrap().to_owned()).collect()
 }
 
 /// What should not be there once everything is cleaned up after: plans, lists, shards, parts, uploads, files of the export

@@ -8,6 +8,7 @@ mod listing;
 mod load;
 mod paths;
 mod secrets;
+mod wire;
 mod world;
 
 use domain::id::JobId;

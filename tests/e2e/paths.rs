@@ -1,21 +1,13 @@
 //! Requests that no client makes by mistake: paths that lead elsewhere for a reader who tidies them up, and requests
 //! that are too large. They are sent as they stand, since clients tidy paths up themselves.
 
-use crate::PATIENCE;
-use crate::world::{ORGANIZATION, World};
+use crate::wire::{BASES, Headers, ours, send};
+use crate::world::World;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-/// The sample's own client.
-const API_KEY: &str = "segment-export-local";
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "DELETE"];
 /// What a request without a token may be told, whatever its path.
 const KEPT_OUT: [u16; 3] = [401, 403, 404];
-/// Both base paths.
-pub const BASES: [&str; 2] = ["/export/jobs", "/data/core/ups/export/jobs"];
-
 /// Paths that would lead to the job `ID`, or to all jobs, if somebody resolved dots, decoded twice, joined slashes, cut
 /// at a semicolon or a zero byte, or folded cases. By the contract they are unknown paths and unknown ids.
 const NOWHERE: [&str; 58] = [
@@ -95,77 +87,6 @@ const DECODED: [(&str, &str); 12] = [
     ("/export/jobs/ID%3f/a", "/export/jobs/ID"),
     ("/docs%3f/../export/jobs/ID", "/docs"),
 ];
-
-/// A request's headers by name.
-pub type Headers = BTreeMap<&'static str, String>;
-
-/// An answer as it came.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    head: String,
-    pub body: String,
-}
-
-impl Answer {
-    /// The body as JSON; null where it is none.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    /// Whether the request was refused, and did not fail.
-    fn refuses(&self) -> bool {
-        (400..500).contains(&self.status)
-    }
-
-    /// What came of a request, in one line that is not too long.
-    fn told(&self, method: &str, path: &str) -> String {
-        let short = |text: &str| text.chars().take(100).collect::<String>();
-        format!("{method} {}: {} {}", short(path), self.status, short(&self.body))
-    }
-}
-
-/// The headers of a client's request. The request's id is always the same, so that whole answers can be compared.
-pub fn headers(token: &str, api_key: &str, organization: &str, sandbox: &str) -> Headers {
-    BTreeMap::from([
-        ("authorization", format!("Bearer {token}")),
-        ("x-api-key", api_key.to_owned()),
-        ("x-gw-ims-org-id", organization.to_owned()),
-        ("x-sandbox-name", sandbox.to_owned()),
-        ("x-request-id", "request-1".to_owned()),
-    ])
-}
-
-/// The headers of the sample's own client.
-pub fn ours(world: &World) -> Headers {
-    headers(&world.token(), API_KEY, ORGANIZATION, "prod")
-}
-
-/// Sends a request as it stands; a body goes as JSON. An answer that does not come is a failure.
-pub async fn send(world: &World, method: &str, target: &str, headers: &Headers, body: &str) -> Answer {
-    let url = world.stack().url();
-    let host = url.strip_prefix("http://").unwrap();
-    let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    if !body.is_empty() {
-        request += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
-    }
-    request += &format!("\r\n{body}");
-    let exchange = async {
-        let mut stream = TcpStream::connect(host).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = tokio::time::timeout(PATIENCE, exchange).await.expect("an answer comes").unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
-}
 
 /// A stack with a job that has ended, and the job.
 async fn with_a_job() -> (World, Value) {

@@ -2,21 +2,20 @@
 //! can put them, sought while functions log all that they can be told to.
 
 use crate::PATIENCE;
+use crate::isolation::{OTHER, neighbour};
+use crate::wire::{headers, own_caller, send};
 use crate::world::{ORGANIZATION, TEMPLATE, World};
 use admin::api::Caller;
 use arrow_json::ArrayWriter;
 use aws::S3Objects;
 use bytes::Bytes;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
-use domain::registry::{Client, Grant};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Profiles of the sample that these tests export from.
 const PROFILES: u32 = 400;
@@ -67,7 +66,7 @@ async fn no_log_line_holds_personal_data_a_token_or_a_key_whatever_is_logged() {
         logs.contains(r#""status":400"#) && logs.contains(r#""task":"part""#),
         "the logs are those of these requests"
     );
-    let me = caller(&world);
+    let me = own_caller(&world);
     hold_clean(&logs, ["canary", "@example.", "Bearer", "local-secret", &me.api_key]);
     hold_clean(&logs, me.token.split('.'));
     let known = known_of(&people);
@@ -129,7 +128,7 @@ async fn a_job_that_fails_on_damaged_files_tells_nothing_of_what_they_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_repeats_of_the_request_what_the_api_says_and_nothing_of_anybody_else() {
     let mut world = World::start_on(&at_trace(), Some(VISIBILITY), PROFILES).await;
-    let me = caller(&world);
+    let me = own_caller(&world);
     let wrong = json!({
         "fields": "mine-a.mine-b",
         "schema": {"name": "mine-schema"},
@@ -142,7 +141,7 @@ async fn a_refusal_repeats_of_the_request_what_the_api_says_and_nothing_of_anybo
     });
     let wrong = wrong.to_string();
     // What is sent, how it is answered, and what of it may come back: a path of `fields`, an id, a path of the URL.
-    let cases: [(&str, &[(&str, &str)], &str, u16, &[&str]); 11] = [
+    let cases: [(&str, &[(&'static str, &str)], &str, u16, &[&str]); 11] = [
         ("POST /export/jobs", &[], &wrong, 400, &["mine-a.mine-b"]),
         ("POST /export/jobs", &[], r#"{"mine-name": "mine-value"#, 400, &[]),
         ("POST /export/jobs", &[("content-type", "mine-type/plain")], &wrong, 400, &[]),
@@ -169,7 +168,7 @@ async fn a_refusal_repeats_of_the_request_what_the_api_says_and_nothing_of_anybo
     assert!(status == 200 && answer.contains("theirs-segment") && answer.contains("theirs-request"), "{answer}");
     let job: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
     let (id, batch) = (&job["id"], job["destination"]["batchId"].as_str().unwrap());
-    let other = world.caller(&neighbour()).await;
+    let other = world.caller(&neighbour(OTHER, "prod")).await;
     let same_dataset = World::request("some-segment").to_string();
     let cases = [
         (format!("GET /export/jobs/{id}"), "", 404),
@@ -256,48 +255,19 @@ fn hold_clean<T: AsRef<str>>(lines: &str, texts: impl IntoIterator<Item = T>) {
     }
 }
 
-/// Who the stack's own client is.
-fn caller(world: &World) -> Caller {
-    let stack: Value = serde_json::from_slice(&std::fs::read(world.folder().join("stack.json")).unwrap()).unwrap();
-    let text = |name: &str| stack[name].as_str().unwrap().to_owned();
-    Caller {
-        token: text("token"),
-        api_key: text("apiKey"),
-        organization: text("organization"),
-        sandbox: text("sandbox"),
-    }
-}
-
-/// A client in a tenant of its own.
-fn neighbour() -> Client {
-    let permissions = vec![edge::http::EXPORT_PERMISSION.into()];
-    let grant = Grant { organization: "OTHER@AdobeOrg".into(), sandboxes: vec!["prod".into()], permissions };
-    Client { api_key: "other".into(), grants: vec![grant] }
-}
-
 /// Sends a request with these headers in place of the caller's, and gives the status and all that came back.
-async fn ask(world: &World, caller: &Caller, line: &str, changed: &[(&str, &str)], body: &str) -> (u16, String) {
-    let bearer = format!("Bearer {}", caller.token);
-    let mut headers = BTreeMap::from([
-        ("authorization", bearer.as_str()),
-        ("x-api-key", caller.api_key.as_str()),
-        ("x-gw-ims-org-id", caller.organization.as_str()),
-        ("x-sandbox-name", caller.sandbox.as_str()),
-        ("content-type", "application/json"),
-    ]);
-    headers.extend(changed.iter().copied());
-    let url = world.stack().url();
-    let host = url.strip_prefix("http://").unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length = body.len();
-    let request = format!(
-        "{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-    );
-    let mut stream = TcpStream::connect(host).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+async fn ask(
+    world: &World,
+    caller: &Caller,
+    line: &str,
+    changed: &[(&'static str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let mut sent = headers(caller);
+    sent.extend(changed.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    let (method, target) = line.split_once(' ').unwrap();
+    let answer = send(world, method, target, &sent, body).await;
+    (answer.status, format!("{}\r\n\r\n{}", answer.head, answer.body))
 }
 
 /// The personal columns of all exported rows.

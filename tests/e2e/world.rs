@@ -117,18 +117,12 @@ impl World {
     }
 
     /// A bearer token as clients send it.
-    pub fn token(&self) -> String {
+    fn token(&self) -> String {
         self.key.token(API_KEY, SystemClock.now(), HOUR).unwrap()
     }
 
     pub fn stack(&self) -> &Stack {
         &self.stack
-    }
-
-    /// The API as another client, registered now, sees it.
-    pub async fn as_client(&mut self, client: &Client) -> Api {
-        let caller = self.caller(client).await;
-        Api::new(&self.stack.url(), &caller)
     }
 
     /// Another client, registered now, who calls for the first tenant that it is granted.
@@ -217,6 +211,22 @@ impl World {
     /// A queue's attributes, as SQS names them.
     pub async fn queue(&self, name: &str) -> BTreeMap<String, String> {
         self.stack.emulators().sqs.queues().attributes(name).await.unwrap()
+    }
+
+    /// All items of the table, as DynamoDB's JSON.
+    pub fn items(&self) -> Vec<Value> {
+        let mut scan = json!({ "TableName": self.stack.template().tables[0].name });
+        let mut found = Vec::new();
+        loop {
+            let page = serde_json::from_value(scan.clone()).unwrap();
+            let page = self.stack.emulators().dynamodb.database().scan(page).unwrap();
+            let page = serde_json::to_value(page).unwrap();
+            found.extend(page["Items"].as_array().cloned().into_iter().flatten());
+            match page.get("LastEvaluatedKey") {
+                Some(last) => scan["ExclusiveStartKey"] = last.clone(),
+                None => return found,
+            }
+        }
     }
 
     /// The most memory that a living process of a function has had, in bytes.
