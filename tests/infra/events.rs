@@ -63,9 +63,23 @@ fn the_sweepers_event_is_a_scheduled_one() {
     assert_eq!(event("sweeper")["detail-type"], "Scheduled Event");
 }
 
+/// Why `sam local invoke` cannot be run here, if it cannot.
+fn lacking() -> Option<&'static str> {
+    let engine = std::process::Command::new("docker").arg("info").output();
+    match engine.is_ok_and(|said| said.status.success()) {
+        false => Some("no container engine answers"),
+        true if !root().join(".venv/bin/sam").exists() => Some(".ci/run has not installed the SAM CLI"),
+        true if !root().join(".aws-sam/build/template.yaml").exists() => Some("sam build has made no packages"),
+        true => None,
+    }
+}
+
 #[test]
-#[ignore = "needs a container engine, the Python tools of .ci/run and the packages of sam build"]
-fn sam_local_invoke_answers_each_event() {
+fn sam_local_invoke_answers_each_event_where_there_is_a_container_engine() {
+    if let Some(reason) = lacking() {
+        println!("skipped: {reason}");
+        return;
+    }
     let ran = std::process::Command::new(root().join(".ci/events")).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success() && !said.contains("skipped"), "{said}");
