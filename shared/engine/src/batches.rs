@@ -4,10 +4,7 @@ use crate::error::EngineError;
 use crate::layout::Layout;
 use crate::part::PartTask;
 use crate::writer::BatchWriter;
-use arrow_array::{ArrayRef, UInt32Array};
 use arrow_schema::ArrowError;
-use arrow_select::concat::concat;
-use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::plan::OutputFile;
 use domain::ports::objects::{Location, WriteObjects};
@@ -67,28 +64,16 @@ impl Targets {
 
 /// The writers of a part's batches.
 pub(crate) struct Batches<'a, O: WriteObjects, F> {
-    layout: &'a Layout,
-    /// Rows of a batch that are encoded at a time, where there are several batches.
-    least_rows: usize,
     /// Bytes that all batches together hold in memory before the largest file is completed.
     open_bytes: u64,
-    writers: Vec<(BatchWriter<'a, O, F>, Pending)>,
-}
-
-/// Rows that wait until it is worth encoding them: arrays of all columns but the batch's.
-#[derive(Default)]
-struct Pending {
-    rows: Vec<Vec<ArrayRef>>,
-    count: usize,
+    writers: Vec<BatchWriter<'a, O, F>>,
 }
 
 impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> {
     /// Writers that have written nothing.
     pub(crate) fn new(objects: &'a O, file_at: &'a F, task: &PartTask<'a>, layout: &'a Layout) -> Self {
-        let writer = |batch| (BatchWriter::new(objects, file_at, batch, task, layout), Pending::default());
-        let writers: Vec<_> = task.plan.batches.iter().map(writer).collect();
-        let least_rows = if writers.len() > 1 { task.settings.row_batch } else { 0 };
-        Self { layout, least_rows, open_bytes: task.settings.open_bytes, writers }
+        let writer = |batch| BatchWriter::new(objects, file_at, batch, task, layout);
+        Self { open_bytes: task.settings.open_bytes, writers: task.plan.batches.iter().map(writer).collect() }
     }
 
     /// The rows of a list that go to each batch, for those that get any; `rows` are numbers, `targets` stand beside them.
@@ -105,49 +90,19 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> 
         of_batch.into_iter().enumerate().filter(|(_, mine)| !mine.is_empty()).collect()
     }
 
-    /// The writer of a batch, after what waits for it was written.
-    pub(crate) async fn writer(&mut self, batch: usize) -> Result<&mut BatchWriter<'a, O, F>, EngineError> {
+    /// The writer of a batch.
+    pub(crate) fn writer(&mut self, batch: usize) -> Result<&mut BatchWriter<'a, O, F>, EngineError> {
         let absent = || EngineError::Unsupported("a row is meant for a batch that the plan does not have".into());
-        let (writer, pending) = self.writers.get_mut(batch).ok_or_else(absent)?;
-        pending.flush(writer).await?;
-        Ok(writer)
-    }
-
-    /// Adds rows at the end of each batch that they go to.
-    pub(crate) async fn write(
-        &mut self,
-        columns: &[ArrayRef],
-        events: Option<&ArrayRef>,
-        rows: usize,
-        targets: &Targets,
-    ) -> Result<(), EngineError> {
-        let columns = self.layout.assemble(columns, events, rows).map_err(broken)?;
-        if matches!(targets, Targets::TheOne) {
-            return self.add(0, columns, rows).await;
-        }
-        let all: Vec<u32> = (0..rows as u32).collect();
-        for (batch, mine) in self.divide(&all, targets) {
-            let mine = UInt32Array::from(mine);
-            let columns: Result<Vec<_>, ArrowError> = columns.iter().map(|column| take(column, &mine, None)).collect();
-            self.add(batch, columns.map_err(broken)?, mine.values().len()).await?;
-        }
-        self.make_room().await
-    }
-
-    async fn add(&mut self, batch: usize, columns: Vec<ArrayRef>, rows: usize) -> Result<(), EngineError> {
-        let Some((writer, pending)) = self.writers.get_mut(batch) else { return Ok(()) };
-        pending.count += rows;
-        pending.rows.push(columns);
-        if pending.count >= self.least_rows { pending.flush(writer).await } else { Ok(()) }
+        self.writers.get_mut(batch).ok_or_else(absent)
     }
 
     /// Completes the largest files as long as all of them together hold too much.
     pub(crate) async fn make_room(&mut self) -> Result<(), EngineError> {
         loop {
-            let held: Vec<u64> = self.writers.iter().map(|(writer, _)| writer.memory()).collect();
+            let held: Vec<u64> = self.writers.iter().map(BatchWriter::memory).collect();
             let largest = (0..held.len()).max_by_key(|at| held[*at]).filter(|at| held[*at] > 0);
             match largest.and_then(|at| self.writers.get_mut(at)) {
-                Some((writer, _)) if self.open_bytes < held.iter().sum() && held.len() > 1 => writer.complete().await?,
+                Some(writer) if self.open_bytes < held.iter().sum() && held.len() > 1 => writer.complete().await?,
                 _ => return Ok(()),
             }
         }
@@ -156,8 +111,7 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> 
     /// Completes the last file of each batch and tells all of them, in order of batch and then of writing.
     pub(crate) async fn finish(&mut self) -> Result<Vec<OutputFile>, EngineError> {
         let mut files = Vec::new();
-        for (writer, pending) in &mut self.writers {
-            pending.flush(writer).await?;
+        for writer in &mut self.writers {
             files.extend(writer.finish().await?);
         }
         Ok(files)
@@ -165,26 +119,8 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> Batches<'a, O, F> 
 
     /// Gives up: aborts the uploads under way and deletes what is complete, as far as the store allows.
     pub(crate) async fn abandon(self) {
-        for (writer, _) in self.writers {
+        for writer in self.writers {
             writer.abandon().await;
-        }
-    }
-}
-
-impl Pending {
-    async fn flush<O: WriteObjects, F: Fn(&BatchId, usize) -> Location>(
-        &mut self,
-        writer: &mut BatchWriter<'_, O, F>,
-    ) -> Result<(), EngineError> {
-        let (rows, count) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.count));
-        match rows.as_slice() {
-            [] => Ok(()),
-            [only] => writer.write_arrays(only, count).await,
-            [first, ..] => {
-                let column = |at: usize| concat(&rows.iter().map(|columns| columns[at].as_ref()).collect::<Vec<_>>());
-                let columns: Result<Vec<_>, _> = (0..first.len()).map(column).collect();
-                writer.write_arrays(&columns.map_err(broken)?, count).await
-            }
         }
     }
 }

@@ -70,8 +70,8 @@ pub(crate) fn widen(
     };
     match (&page.values, entries) {
         (Values::Ids(ids), Some(entries)) => {
-            for run in spans.runs(rows) {
-                ids[spans.value(run.start)..spans.value(run.end)].iter().for_each(|id| tell(entries.get(*id)));
+            for value in spans.runs(rows).flat_map(|run| spans.value(run.start)..spans.value(run.end)) {
+                tell(entries.get(ids.get(value).ok_or(Damaged)?));
             }
         }
         (Values::Plain(bytes), _) => {

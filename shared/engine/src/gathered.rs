@@ -3,7 +3,9 @@
 
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::leaf::{EncodeError, Entries, LeafChunk, LeafEncoder, LeafPage, Raise, Spans, Widening, rows_within};
+use crate::leaf::{
+    EncodeError, Entries, HeldLeaf, LeafChunk, LeafEncoder, LeafPage, Raise, Spans, Widening, rows_within,
+};
 use arrow_array::RecordBatch;
 use domain::ports::objects::ReadObjects;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
@@ -11,7 +13,7 @@ use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::Result;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,19 +25,34 @@ pub(crate) struct Gathering {
     rows: Arc<[u32]>,
     leaves: Vec<usize>,
     chunks: HashMap<usize, Vec<Page>>,
+    /// The leaves that are held instead of being decoded.
+    to_hold: BTreeSet<usize>,
+    held: HashMap<usize, HeldLeaf>,
 }
 
 /// One leaf of them in the making.
 pub(crate) struct GatheredLeaf {
     leaf: usize,
     rows: Arc<[u32]>,
-    encoder: LeafEncoder,
+    made: Made,
+}
+
+enum Made {
+    /// To be decoded.
+    Pages(LeafEncoder),
+    /// To be held.
+    Held(HeldLeaf),
 }
 
 impl Gathering {
     /// Rows, given by number in order, of which these leaves are wanted.
     pub(crate) fn new(leaves: &[usize], rows: Vec<u32>) -> Self {
-        Self { rows: rows.into(), leaves: leaves.to_vec(), chunks: HashMap::new() }
+        Self { rows: rows.into(), leaves: leaves.to_vec(), ..Self::default() }
+    }
+
+    /// The same, and these leaves as they are stored.
+    pub(crate) fn holding(self, leaves: &BTreeSet<usize>) -> Self {
+        Self { to_hold: leaves.clone(), ..self }
     }
 
     /// The rows.
@@ -43,14 +60,14 @@ impl Gathering {
         &self.rows
     }
 
-    /// The leaves that are wanted.
+    /// The leaves that are to be decoded.
     pub(crate) fn leaves(&self) -> &[usize] {
         &self.leaves
     }
 
     /// The leaves that are not read yet.
     pub(crate) fn missing(&self) -> Vec<usize> {
-        self.leaves.iter().copied().filter(|leaf| !self.chunks.contains_key(leaf)).collect()
+        self.leaves.iter().chain(&self.to_hold).copied().filter(|leaf| !self.is_read(*leaf)).collect()
     }
 
     /// Reads a leaf; nothing of it where it is not wanted.
@@ -76,17 +93,63 @@ impl Gathering {
         input: &InputFile<O>,
         leaf: usize,
     ) -> std::result::Result<Option<GatheredLeaf>, EngineError> {
-        if self.rows.is_empty() || !self.leaves.contains(&leaf) || self.chunks.contains_key(&leaf) {
+        let (column, is_held) = (input.schema().column(leaf), self.to_hold.contains(&leaf));
+        if self.rows.is_empty() || self.is_read(leaf) || !is_held && !self.leaves.contains(&leaf) {
             return Ok(None);
         }
-        let encoder = LeafEncoder::unpacked(input.schema().column(leaf)).map_err(EngineError::Encode)?;
-        Ok(Some(GatheredLeaf { leaf, rows: self.rows.clone(), encoder }))
+        let made = match is_held {
+            true => Made::Held(HeldLeaf::new(&column).ok_or_else(|| input.damage())?),
+            false => Made::Pages(LeafEncoder::unpacked(column).map_err(EngineError::Encode)?),
+        };
+        Ok(Some(GatheredLeaf { leaf, rows: self.rows.clone(), made }))
     }
 
     /// Ends with a leaf, all of which was read.
     pub(crate) fn end(&mut self, leaf: GatheredLeaf) -> std::result::Result<(), EngineError> {
-        self.chunks.insert(leaf.leaf, leaf.encoder.into_pages().map_err(EngineError::Encode)?);
+        match leaf.made {
+            Made::Held(held) => drop(self.held.insert(leaf.leaf, held)),
+            Made::Pages(encoder) => {
+                self.chunks.insert(leaf.leaf, encoder.into_pages().map_err(EngineError::Encode)?);
+            }
+        }
         Ok(())
+    }
+
+    fn is_read(&self, leaf: usize) -> bool {
+        self.chunks.contains_key(&leaf) || self.held.contains_key(&leaf)
+    }
+
+    /// Reads what is missing of these leaves.
+    pub(crate) async fn read_missing<O: ReadObjects>(
+        &mut self,
+        input: &InputFile<O>,
+        group: usize,
+        leaves: impl Fn(&usize) -> bool,
+    ) -> std::result::Result<(), EngineError> {
+        let missing: Vec<usize> = self.missing().into_iter().filter(leaves).collect();
+        let mut left = missing.as_slice();
+        while !left.is_empty() {
+            let here;
+            (here, left) = left.split_at(input.fetched_at_a_time(group, left.iter().copied()));
+            for (leaf, chunk) in here.iter().zip(input.chunks(group, here).await?) {
+                self.read(input, *leaf, chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is missing of the leaves that are held, and takes them all.
+    pub(crate) async fn hold<O: ReadObjects>(
+        &mut self,
+        input: &InputFile<O>,
+        group: usize,
+    ) -> std::result::Result<HashMap<usize, HeldLeaf>, EngineError> {
+        // What is decoded may be read as a stream instead.
+        let all_are_gathered = input.is_gathered(group, self);
+        let to_hold = self.to_hold.clone();
+        self.read_missing(input, group, |leaf| all_are_gathered || to_hold.contains(leaf)).await?;
+        self.to_hold.clear();
+        Ok(std::mem::take(&mut self.held))
     }
 
     /// Reads what is missing, and decodes the rows, so many at a time. As they are stored they are in memory all at once.
@@ -99,15 +162,7 @@ impl Gathering {
         impl Iterator<Item = std::result::Result<RecordBatch, EngineError>> + Send + use<'_, O>,
         EngineError,
     > {
-        let missing = self.missing();
-        let mut left = missing.as_slice();
-        while !left.is_empty() {
-            let here;
-            (here, left) = left.split_at(input.fetched_at_a_time(group, left.iter().copied()));
-            for (leaf, chunk) in here.iter().zip(input.chunks(group, here).await?) {
-                self.read(input, *leaf, chunk)?;
-            }
-        }
+        self.read_missing(input, group, |_| true).await?;
         let mask = ProjectionMask::leaves(input.schema(), self.leaves.iter().copied());
         let levels = parquet_to_arrow_field_levels(input.schema(), mask, Some(input.fields()));
         let gathered = Gathered { rows: self.rows.len(), metadata: input.metadata(), chunks: self.chunks };
@@ -141,7 +196,10 @@ impl GatheredLeaf {
         spans: &Spans,
         entries: Option<&Entries>,
     ) -> std::result::Result<(), EncodeError> {
-        self.encoder.push(page, spans, &self.rows, entries, (&Raise::default(), Widening::None))
+        match &mut self.made {
+            Made::Pages(encoder) => encoder.push(page, spans, &self.rows, entries, (&Raise::default(), Widening::None)),
+            Made::Held(held) => Ok(held.push(page, spans, &self.rows, entries)?),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::row_group::RowGroup;
 use crate::tree::{FileColumn, FileKind, find};
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, ListArray, MapArray, StringArray, StructArray};
+use arrow_array::{Array, BooleanArray, ListArray, MapArray, StructArray};
 use arrow_schema::ArrowError;
 use domain::plan::Counts;
 use domain::ports::objects::ReadObjects;
@@ -183,6 +183,29 @@ fn unread() -> ArrowError {
     ArrowError::SchemaError("identities were not read as their schema says".into())
 }
 
+/// Whether a profile has no more than [`MAX_IDENTITIES`], of so many under each of these namespaces. Counts it once for each
+/// namespace, even where there is one twice, as many times as it is exported; else as left out.
+pub(crate) fn admit(held: &[(&[u8], usize)], copies: u64, counts: &mut Counts) -> Result<bool, Damaged> {
+    if held.iter().map(|(_, count)| count).sum::<usize>() > MAX_IDENTITIES {
+        counts.too_many_identities += 1;
+        return Ok(false);
+    }
+    for (at, (namespace, _)) in held.iter().enumerate() {
+        if held[..at].iter().all(|(earlier, _)| earlier != namespace) {
+            count(std::str::from_utf8(namespace).map_err(|_| Damaged)?, copies, counts);
+        }
+    }
+    Ok(true)
+}
+
+/// Counts an exported profile under a namespace.
+fn count(namespace: &str, copies: u64, counts: &mut Counts) {
+    match counts.by_namespace.get_mut(namespace) {
+        Some(count) => *count += copies,
+        None => drop(counts.by_namespace.insert(namespace.to_owned(), copies)),
+    }
+}
+
 /// Which profiles have no more than [`MAX_IDENTITIES`]. Counts those by namespace, each as many times as it is exported, and
 /// the others as left out.
 pub(crate) fn judge(
@@ -196,14 +219,9 @@ pub(crate) fn judge(
     for row in 0..maps.len() {
         let entries = maps.offsets()[row] as usize..maps.offsets()[row + 1] as usize;
         let entries = if maps.is_null(row) { 0..0 } else { entries };
-        let held: Vec<_> = entries.map(|e| (e, identities(lists, e))).filter(|(_, count)| *count > 0).collect();
-        let fits = held.iter().map(|(_, count)| count).sum::<usize>() <= MAX_IDENTITIES;
-        kept.append(fits);
-        if fits {
-            count(&held, &namespaces, copies(row), counts);
-        } else {
-            counts.too_many_identities += 1;
-        }
+        let held =
+            entries.map(|e| (namespaces.value(e).as_bytes(), identities(lists, e))).filter(|(_, count)| *count > 0);
+        kept.append(admit(&held.collect::<Vec<_>>(), copies(row), counts).map_err(|_| unread())?);
     }
     Ok(BooleanArray::new(kept.finish(), None))
 }
@@ -217,20 +235,6 @@ fn identities(lists: &ListArray, at: usize) -> usize {
     match lists.values().nulls() {
         Some(nulls) => (start..end).filter(|&i| nulls.is_valid(i)).count(),
         None => end - start,
-    }
-}
-
-/// Counts an exported profile once for each namespace, even where its map holds one twice.
-fn count(held: &[(usize, usize)], namespaces: &StringArray, copies: u64, counts: &mut Counts) {
-    for (i, (entry, _)) in held.iter().enumerate() {
-        let namespace = namespaces.value(*entry);
-        if held[..i].iter().any(|(earlier, _)| namespaces.value(*earlier) == namespace) {
-            continue;
-        }
-        match counts.by_namespace.get_mut(namespace) {
-            Some(count) => *count += copies,
-            None => drop(counts.by_namespace.insert(namespace.to_owned(), copies)),
-        }
     }
 }
 

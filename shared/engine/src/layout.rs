@@ -52,8 +52,6 @@ pub(crate) struct Layout {
     pub(crate) batch_column: usize,
     /// Which of them is the events, where any are asked for.
     pub(crate) events_column: Option<usize>,
-    /// For each column whether it is made from leaves, where none is but the batch's.
-    pub(crate) all_arrays: Vec<bool>,
 }
 
 /// Where a column of the export comes from.
@@ -109,44 +107,17 @@ impl Layout {
         let (slots, schema) = slots(plan, sources, &export, events.as_ref())?;
         let finish_from = file_columns(&fragments.schema);
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(EngineError::Encode)?;
-        let all_arrays: Vec<bool> = slots.iter().map(|slot| matches!(slot, Slot::Batch)).collect();
-        let batch_column = all_arrays.iter().position(|is_batch| *is_batch).unwrap_or_default();
+        let batch_column = slots.iter().position(|slot| matches!(slot, Slot::Batch)).unwrap_or_default();
         let events_column = slots.iter().position(|slot| matches!(slot, Slot::Events));
-        Ok(Self {
-            export,
-            fragments,
-            finish,
-            finish_from,
-            events,
-            slots,
-            schema,
-            parquet,
-            batch_column,
-            events_column,
-            all_arrays,
-        })
+        Ok(Self { export, fragments, finish, finish_from, events, slots, schema, parquet, batch_column, events_column })
     }
 
-    /// Merged rows as they are exported.
-    pub(crate) fn finish(&self, merged: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError> {
-        project::columns(&self.finish, &self.finish_from, &StructArray::from(merged.clone()))
-    }
-
-    /// Rows of the exported files: columns of the export's form, events where the layout has them. In the place of the
-    /// batch's id stand nulls.
-    pub(crate) fn assemble(
-        &self,
-        columns: &[ArrayRef],
-        events: Option<&ArrayRef>,
-        rows: usize,
-    ) -> Result<Vec<ArrayRef>, ArrowError> {
-        let absent = || ArrowError::SchemaError("the exported rows lack a column".into());
-        let column = |slot: &Slot| match slot {
-            Slot::Column(at) => columns.get(*at).cloned().ok_or_else(absent),
-            Slot::Events => events.cloned().ok_or_else(absent),
-            Slot::Batch => Ok(new_null_array(&DataType::Null, rows)),
-        };
-        self.slots.iter().map(column).collect()
+    /// A column of the export, of merged rows; `None` where it is the batch's id or the events.
+    pub(crate) fn finish(&self, merged: &StructArray, column: usize) -> Option<Result<ArrayRef, ArrowError>> {
+        let Some(Slot::Column(at)) = self.slots.get(column) else { return None };
+        let made = self.finish.get(*at..=*at).unwrap_or_default();
+        let made = project::columns(made, &self.finish_from, merged);
+        Some(made.and_then(|made| made.into_iter().next().ok_or_else(lacking)))
     }
 }
 
@@ -261,11 +232,6 @@ impl Form {
 }
 
 impl BoundForm<'_> {
-    /// Rows, read with at least the form's leaves, in the form.
-    pub(crate) fn columns(&self, rows: &StructArray) -> Result<Vec<ArrayRef>, ArrowError> {
-        project::columns(self.columns, self.file, rows)
-    }
-
     /// What fills a column of the form.
     pub(crate) fn source(&self, column: usize) -> Option<&Column> {
         self.columns.get(column)
@@ -287,15 +253,20 @@ impl BoundForm<'_> {
     /// A column of the form, of rows that were read with at least its leaves.
     pub(crate) fn column(&self, column: usize, rows: &StructArray) -> Result<ArrayRef, ArrowError> {
         let column = self.columns.get(column).map(slice::from_ref).unwrap_or_default();
-        let made = project::columns(column, self.file, rows)?.pop();
-        made.ok_or_else(|| ArrowError::SchemaError("the form lacks a column".into()))
+        project::columns(column, self.file, rows)?.pop().ok_or_else(lacking)
     }
 
-    /// The same as a batch.
-    pub(crate) fn batch(&self, rows: &StructArray) -> Result<RecordBatch, ArrowError> {
+    /// Some of the form's columns, of rows that were read with at least their leaves, as a batch.
+    pub(crate) fn batch(&self, columns: &[usize], rows: &StructArray) -> Result<RecordBatch, ArrowError> {
+        let schema = Arc::new(self.schema.project(columns)?);
+        let columns = columns.iter().map(|column| self.column(*column, rows)).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        RecordBatch::try_new_with_options(self.schema.clone(), self.columns(rows)?, &options)
+        RecordBatch::try_new_with_options(schema, columns, &options)
     }
+}
+
+fn lacking() -> ArrowError {
+    ArrowError::SchemaError("the form lacks a column".into())
 }
 
 impl EventLayout {

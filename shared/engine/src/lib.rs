@@ -23,6 +23,7 @@ mod membership;
 mod merged;
 mod moved;
 mod part;
+mod pieces;
 mod project;
 mod ranges;
 mod row_group;

@@ -19,7 +19,6 @@ use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
-use parquet::arrow::arrow_writer::compute_leaves;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -120,7 +119,7 @@ impl<'a> LoneRows<'a> {
             self.move_leaves(group, &mut chosen, batches, tally).await?;
             for ((batch, rows), bounds) in chosen.divided.iter().zip(&chosen.bounds) {
                 tally.counts.rows += rows.len() as u64;
-                batches.writer(*batch).await?.added(rows.len(), bounds).await?;
+                batches.writer(*batch)?.added(rows.len(), bounds).await?;
             }
             return batches.make_room().await;
         }
@@ -165,7 +164,7 @@ impl<'a> LoneRows<'a> {
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
     ) -> Result<(), EngineError> {
         for (batch, _) in &chosen.divided {
-            batches.writer(*batch).await?.group(&self.from_leaves).await?;
+            batches.writer(*batch)?.group(&self.from_leaves).await?;
         }
         let decoded: Vec<usize> = self
             .columns
@@ -219,12 +218,8 @@ impl<'a> LoneRows<'a> {
                         take(&column, &mine, None).map_err(broken)?
                     }
                 };
-                let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
-                let Some(Sink::Arrays(writers)) = group.sinks.get_mut(slot) else { continue };
-                let leaves = compute_leaves(self.layout.schema.field(slot), &column).map_err(EngineError::Encode)?;
-                for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-                    writer.write(leaf).map_err(EngineError::Encode)?;
-                }
+                let group = batches.writer(*batch)?.group(&self.from_leaves).await?;
+                group.write_array((slot, self.layout.schema.field(slot)), &column)?;
             }
         }
         Ok(())
@@ -289,7 +284,7 @@ impl<'a> LoneRows<'a> {
         let is_id = self.layout.schema.field(slot).name() == PROFILE_ID;
         let mut encoders = Vec::with_capacity(chosen.divided.len());
         for (batch, _) in &chosen.divided {
-            let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
+            let group = batches.writer(*batch)?.group(&self.from_leaves).await?;
             let encoder = match group.sinks.get_mut(slot) {
                 Some(Sink::Leaves(leaves)) => leaves.get_mut(at).and_then(Option::take),
                 Some(Sink::Arrays(_)) | None => None,
@@ -325,7 +320,7 @@ impl<'a> LoneRows<'a> {
             }
         }
         for ((batch, _), encoder) in chosen.divided.iter().zip(encoders) {
-            let group = batches.writer(*batch).await?.group(&self.from_leaves).await?;
+            let group = batches.writer(*batch)?.group(&self.from_leaves).await?;
             if let Some(Sink::Leaves(leaves)) = group.sinks.get_mut(slot)
                 && let Some(place) = leaves.get_mut(at)
             {
@@ -365,6 +360,6 @@ impl LoneRows<'_> {
             }
             chunks.push(copied::chunk(input, group, (leaf, bytes), self.layout.parquet.column(exported), level)?);
         }
-        batches.writer(0).await?.write_chunks(chunks, input.rows(group) as usize, &bounds).await
+        batches.writer(0)?.write_chunks(chunks, input.rows(group) as usize, &bounds).await
     }
 }

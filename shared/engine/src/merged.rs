@@ -10,6 +10,7 @@ mod grouping;
 mod hash;
 mod index;
 mod kept;
+mod maps;
 mod members;
 mod mentions;
 mod merge;
@@ -17,6 +18,7 @@ mod numbers;
 mod rank;
 mod round;
 mod rows;
+mod settled;
 mod share;
 mod standing;
 mod unite;
@@ -35,6 +37,7 @@ use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use index::Index;
 use kept::Kept;
 use round::Round;
+use settled::Settled;
 use share::Share;
 use std::collections::BTreeSet;
 use verdict::Verdict;
@@ -97,10 +100,11 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
         let verdict = Verdict::read(self, &index, &mut kept, tally).await?;
         // Nothing was written so far; from here on nothing outgrows the memory.
         tally.counts.empty_profiles += verdict.empty_left_out;
+        let settled = Settled::of(self.part, self.inputs)?;
         let rounds = round::plan(self.part, self.inputs, &index, &verdict)?;
         let count = rounds.len() as u64;
         for (done, profiles) in (0..).zip(rounds) {
-            let round = Round::new(self.part, self.inputs, &index, &verdict, profiles);
+            let round = Round::new(self.part, self.inputs, &index, &verdict, &settled, profiles);
             round.export(&mut kept, batches, tally).await?;
             self.report(tally, JUDGED + (1_000 - JUDGED) * (done + 1) / count)?;
         }

@@ -52,7 +52,8 @@ fn of_column(column: &Column, file: &[FileColumn], leaves: &mut Vec<usize>) -> O
     of_value(&column.shape, find(file, column.source.as_ref()?)?, leaves)
 }
 
-fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>) -> Option<()> {
+/// Adds the leaves that become a value's exported leaves, in their order; `None`: it is made from decoded rows.
+pub(crate) fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>) -> Option<()> {
     match (shape, &file.kind) {
         (Shape::Leaf(to), FileKind::Leaf(leaf, from)) if is_alike(from, to) => leaves.push(*leaf),
         (Shape::Struct(columns), FileKind::Struct(fields)) => {
@@ -72,7 +73,7 @@ fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>) -> Option
 }
 
 /// Whether stored values of one type are those of the other, but for their width.
-fn is_alike(from: &DataType, to: &DataType) -> bool {
+pub(crate) fn is_alike(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from == to,
         (DataType::Int32, DataType::Int64) | (DataType::Float32, DataType::Float64) => true,

@@ -3,12 +3,12 @@
 use crate::bounds::Bounds;
 use crate::error::EngineError;
 use crate::input::group_start;
-use crate::layout::{Layout, PROFILE_ID};
+use crate::layout::Layout;
 use crate::leaf::{EncodedChunk, LeafEncoder};
 use crate::part::{PartTask, Settings};
+use crate::pieces::Pieces;
 use arrow_array::ArrayRef;
-use arrow_array::cast::AsArray;
-use bytes::Bytes;
+use arrow_schema::Field;
 use domain::id::BatchId;
 use domain::plan::OutputFile;
 use domain::ports::objects::{Location, ObjectError, UploadObject, WriteObjects};
@@ -42,7 +42,7 @@ pub(crate) struct BatchWriter<'a, O: WriteObjects, F> {
 struct OpenFile<U> {
     at: Location,
     upload: U,
-    file: SerializedFileWriter<Vec<u8>>,
+    file: SerializedFileWriter<Pieces>,
     factory: ArrowRowGroupWriterFactory,
     group: Option<OpenGroup>,
     groups: usize,
@@ -55,6 +55,21 @@ pub(crate) struct OpenGroup {
     /// The export's columns in order.
     pub(crate) sinks: Vec<Sink>,
     rows: u64,
+}
+
+/// A column of a row group that has all its rows.
+enum Column {
+    Arrays(Vec<ArrowColumnWriter>),
+    Chunks(Vec<EncodedChunk>),
+}
+
+impl Column {
+    fn chunks(&self) -> &[EncodedChunk] {
+        match self {
+            Self::Arrays(_) => &[],
+            Self::Chunks(chunks) => chunks,
+        }
+    }
 }
 
 /// How a column of a row group is made.
@@ -139,29 +154,6 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
         if file.bytes() >= self.settings.file_bytes { self.complete().await } else { Ok(()) }
     }
 
-    /// Adds rows, as arrays of all columns but the batch's.
-    pub(crate) async fn write_arrays(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), EngineError> {
-        if rows == 0 {
-            return Ok(());
-        }
-        let layout = self.layout;
-        let mut bounds = Bounds::default();
-        let group = self.group(&layout.all_arrays).await?;
-        for (sink, (field, column)) in group.sinks.iter_mut().zip(layout.schema.fields().iter().zip(columns)) {
-            let Sink::Arrays(writers) = sink else { continue };
-            let leaves = compute_leaves(field, column).map_err(EngineError::Encode)?;
-            for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-                writer.write(leaf).map_err(EngineError::Encode)?;
-            }
-            if field.name() == PROFILE_ID
-                && let Some(ids) = column.as_string_opt::<i32>()
-            {
-                ids.iter().flatten().for_each(|id| bounds.widen(id));
-            }
-        }
-        self.added(rows, &bounds).await
-    }
-
     /// Bytes that the open file may hold in memory, roughly.
     pub(crate) fn memory(&self) -> u64 {
         let held = |file: &OpenFile<_>| {
@@ -195,7 +187,7 @@ impl<'a, O: WriteObjects, F: Fn(&BatchId, usize) -> Location> BatchWriter<'a, O,
     async fn begin(&mut self) -> Result<OpenFile<O::Upload>, EngineError> {
         let options =
             ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(&self.settings));
-        let file = ArrowWriter::try_new_with_options(Vec::new(), self.layout.schema.clone(), options);
+        let file = ArrowWriter::try_new_with_options(Pieces::default(), self.layout.schema.clone(), options);
         let (file, factory) = file.and_then(ArrowWriter::into_serialized_writer).map_err(EngineError::Encode)?;
         let at = (self.file_at)(self.batch_id, self.files.len());
         let upload = self.objects.begin(&at).await?;
@@ -231,9 +223,8 @@ impl<U: UploadObject> OpenFile<U> {
     /// Hands the bytes that are encoded so far to the upload.
     async fn send(&mut self) -> Result<(), EngineError> {
         self.file.flush().map_err(|e| EngineError::Encode(ParquetError::from(e)))?;
-        let encoded = std::mem::take(self.file.inner_mut());
-        if !encoded.is_empty() {
-            self.upload.write(Bytes::from(encoded)).await?;
+        for piece in self.file.inner_mut().take() {
+            self.upload.write(piece).await?;
         }
         Ok(())
     }
@@ -269,23 +260,38 @@ impl<U> OpenFile<U> {
 
     fn close_group(&mut self) -> ParquetResult<()> {
         let Some(group) = self.group.take().filter(|group| group.rows > 0) else { return Ok(()) };
+        let lent = || ParquetError::General("a column is still lent".into());
+        let columns = group.sinks.into_iter().map(|sink| match sink {
+            Sink::Arrays(writers) => Ok(Column::Arrays(writers)),
+            Sink::Leaves(leaves) => {
+                let chunks = leaves.into_iter().map(|leaf| leaf.ok_or_else(lent)?.finish());
+                chunks.collect::<ParquetResult<_>>().map(Column::Chunks)
+            }
+        });
+        let columns = columns.collect::<ParquetResult<Vec<_>>>()?;
+        if columns.iter().all(|column| matches!(column, Column::Chunks(_))) {
+            self.expect(columns.iter().flat_map(Column::chunks))?;
+        }
         let mut to = self.file.next_row_group()?;
-        for sink in group.sinks {
-            match sink {
-                Sink::Arrays(writers) => {
+        for column in columns {
+            match column {
+                Column::Arrays(writers) => {
                     writers.into_iter().try_for_each(|writer| writer.close()?.append_to_row_group(&mut to))?;
                 }
-                Sink::Leaves(leaves) => {
-                    for leaf in leaves {
-                        let lent = || ParquetError::General("a column is still lent".into());
-                        let EncodedChunk { bytes, close } = leaf.ok_or_else(lent)?.finish()?;
-                        to.append_column(&bytes, close)?;
-                    }
+                Column::Chunks(chunks) => {
+                    chunks.into_iter().try_for_each(|chunk| to.append_column(&chunk.bytes, chunk.close))?;
                 }
             }
         }
         to.close()?;
         self.groups += 1;
+        Ok(())
+    }
+
+    /// Says that these chunks come next: behind all that is written, some of which the writer may still hold.
+    fn expect<'c>(&mut self, chunks: impl Iterator<Item = &'c EncodedChunk>) -> ParquetResult<()> {
+        self.file.flush()?;
+        self.file.inner_mut().expect(chunks.map(|chunk| chunk.bytes.clone()));
         Ok(())
     }
 
@@ -301,15 +307,11 @@ impl<U> OpenFile<U> {
         let batch_leaf = leaves_of_columns(schema).nth(batch_column).map_or(0, |leaves| leaves.start);
         let mut of_batch = LeafEncoder::new(schema.column(batch_leaf), level)?;
         of_batch.push_same(batch, rows)?;
-        let mut of_batch = Some(of_batch.finish()?);
-        let leaves = schema.num_columns();
-        let mut chunks = chunks.into_iter();
+        let (mut chunks, of_batch) = (chunks, of_batch.finish()?);
+        chunks.insert(batch_leaf.min(chunks.len()), of_batch);
+        self.expect(chunks.iter())?;
         let mut to = self.file.next_row_group()?;
-        for leaf in 0..leaves {
-            let chunk = if leaf == batch_leaf { of_batch.take() } else { chunks.next() };
-            let chunk = chunk.ok_or_else(|| ParquetError::General("a row group lacks a column".into()))?;
-            to.append_column(&chunk.bytes, chunk.close)?;
-        }
+        chunks.into_iter().try_for_each(|chunk| to.append_column(&chunk.bytes, chunk.close))?;
         to.close()?;
         self.groups += 1;
         Ok(())
@@ -317,8 +319,24 @@ impl<U> OpenFile<U> {
 }
 
 impl OpenGroup {
+    /// Adds rows of a column that is made from arrays.
+    pub(crate) fn write_array(&mut self, (at, field): (usize, &Field), column: &ArrayRef) -> Result<(), EngineError> {
+        let Some(Sink::Arrays(writers)) = self.sinks.get_mut(at) else { return Ok(()) };
+        let leaves = compute_leaves(field, column).map_err(EngineError::Encode)?;
+        let mut written = writers.iter_mut().zip(&leaves);
+        written.try_for_each(|(writer, leaf)| writer.write(leaf)).map_err(EngineError::Encode)
+    }
+
     fn is_made(&self, from_leaves: &[bool]) -> bool {
         self.sinks.iter().map(|sink| matches!(sink, Sink::Leaves(_))).eq(from_leaves.iter().copied())
+    }
+
+    /// The leaves of a column that is made from them.
+    pub(crate) fn leaves(&mut self, column: usize) -> Option<impl Iterator<Item = &mut LeafEncoder>> {
+        match self.sinks.get_mut(column) {
+            Some(Sink::Leaves(leaves)) => Some(leaves.iter_mut().flatten()),
+            Some(Sink::Arrays(_)) | None => None,
+        }
     }
 
     fn encoded_bytes(&self) -> usize {

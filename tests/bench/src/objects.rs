@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use domain::ports::objects::{Location, ObjectError, ReadObjects, UploadObject, WriteObjects};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,8 +46,14 @@ impl ReadObjects for LocalObjects {
     }
 
     async fn read_range(&self, at: &Location, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        let mut read = vec![0; (range.end - range.start) as usize];
-        self.open(at)?.read_exact_at(&mut read, range.start).map_err(|error| failed(at, &error))?;
+        // Not into zeros: these would be written for nothing.
+        let mut read = Vec::with_capacity((range.end - range.start) as usize);
+        let mut file = self.open(at)?;
+        let whole = file.seek(SeekFrom::Start(range.start)).and_then(|start| {
+            let bytes = file.take(range.end - start).read_to_end(&mut read)?;
+            if bytes as u64 == range.end - start { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        });
+        whole.map_err(|error| failed(at, &error))?;
         Ok(read.into())
     }
 

@@ -43,7 +43,8 @@ pub fn ratio(entries: &[Entry], of: &Entry, figure: impl Fn(&Cost) -> f64) -> Op
     Some(of.median(&figure)? / ours.median(&figure)?.max(f64::MIN_POSITIVE))
 }
 
-/// Runs everything. Files are in the page cache for whoever reads them: they are read once before.
+/// Runs everything, case by case. Files are in the page cache for whoever reads them: they are read once before. The first
+/// to write of a case pays for memory that the system hands to those behind it, so that each round begins with another.
 pub fn run(
     cases: &[Case],
     contestants: &[Contestant],
@@ -63,7 +64,8 @@ pub fn run(
     let mut entries: Vec<Entry> = pairs.iter().map(entry).collect();
     warm(cases, store)?;
     for round in 1..=rounds {
-        for (entry, (case, contestant)) in entries.iter_mut().zip(&pairs) {
+        for at in order(&entries, round - 1) {
+            let (entry, (case, contestant)) = (&mut entries[at], pairs[at]);
             if entry.unsupported.is_none() {
                 eprint!("{round}/{rounds} {:<11} {:<16} ", case.name, contestant.name);
                 run_one(entry, case, contestant, store, data)?;
@@ -72,6 +74,15 @@ pub fn run(
     }
     agree(&entries)?;
     Ok(entries)
+}
+
+/// The order of a round: case by case, and of each case's contestants another one first than in the round before.
+fn order(entries: &[Entry], rounds_before: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    for of_case in order.chunk_by_mut(|a, b| entries[*a].case == entries[*b].case) {
+        of_case.rotate_left(rounds_before % of_case.len());
+    }
+    order
 }
 
 fn run_one(entry: &mut Entry, case: &Case, contestant: &Contestant, store: &Store, data: &Path) -> Outcome<()> {
@@ -133,6 +144,14 @@ mod tests {
         let cost = |cpu: &f64| Cost { cpu_seconds: *cpu, wall_seconds: 1.0, peak_rss_bytes: 0 };
         let output = Output { rows, ..Output::default() };
         Entry { case: "c", contestant, costs: cpu.iter().map(cost).collect(), output, unsupported: None }
+    }
+
+    #[test]
+    fn every_round_begins_each_case_with_another_contestant() {
+        let of_case = |case| ["a", "b", "c"].map(|contestant| Entry { case, ..entry(contestant, &[], 0) });
+        let entries = [of_case("x").as_slice(), &of_case("y")[..2]].concat();
+        let orders = [0, 1, 2, 3].map(|rounds_before| order(&entries, rounds_before));
+        assert_eq!(orders, [[0, 1, 2, 3, 4], [1, 2, 0, 4, 3], [2, 0, 1, 3, 4], [0, 1, 2, 4, 3]]);
     }
 
     #[test]

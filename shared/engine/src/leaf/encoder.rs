@@ -1,11 +1,14 @@
 //! A column chunk in the making: levels and values as they are stored elsewhere, put together anew.
 
 use super::dictionary::{Dictionary, Entries, put_plain};
+use super::held::{HeldValues, plain};
 use super::hybrid;
 use super::open::{OpenPage, OpenValues, Texts, plain_range};
 use super::pack::pack;
 use super::spans::Run;
-use super::{Damaged, EncodeError, LeafForm, LeafPage, Raise, Spans, ValueForm, Values, Widening};
+use super::{
+    Damaged, EncodeError, HeldLeaf, Ids, LeafForm, LeafPage, Raise, Small, Spans, ValueForm, Values, Widening,
+};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -14,6 +17,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+use std::ops::Range;
 
 /// Bytes at which a dictionary takes no more entries; what follows is plain.
 const DICTIONARY_BYTES: usize = 1 << 20;
@@ -32,6 +36,8 @@ pub(crate) struct LeafEncoder {
     dictionary: Dictionary,
     /// The dictionary's ids of the entries of the chunk that is read; [`UNKNOWN`] for those not met yet.
     ids: Vec<u32>,
+    /// The same of each of the columns that rows are taken from one by one.
+    ids_of: Vec<Vec<u32>>,
     open: OpenPage,
     pages: Vec<ClosedPage>,
     compressed_bytes: usize,
@@ -71,6 +77,7 @@ impl LeafEncoder {
             dictionary: Dictionary::new(form.values),
             texts,
             ids: Vec::new(),
+            ids_of: Vec::new(),
             open: OpenPage::default(),
             pages: Vec::new(),
             compressed_bytes: 0,
@@ -84,10 +91,19 @@ impl LeafEncoder {
         self.ids.clear();
     }
 
+    /// Says that the next rows are taken from so many columns, one by one.
+    pub(crate) fn begin_held(&mut self, columns: usize) {
+        self.ids_of = vec![Vec::new(); columns];
+    }
+
     /// Bytes that the chunk holds in memory, roughly.
     pub(crate) fn memory(&self) -> usize {
         let open = self.open.reps.capacity() + self.open.defs.capacity() + self.open.values.memory();
-        self.compressed_bytes + open + self.dictionary.memory() + self.ids.capacity() * 4
+        self.compressed_bytes + open + self.dictionary.memory() + self.ids_memory()
+    }
+
+    fn ids_memory(&self) -> usize {
+        self.ids_of.iter().chain([&self.ids]).map(|ids| ids.capacity() * 4).sum()
     }
 
     /// Bytes that the chunk has encoded so far, roughly.
@@ -116,10 +132,9 @@ impl LeafEncoder {
         self.rows += rows as u64;
         self.push_levels(page, &runs, raise)?;
         match (&page.values, &mut self.open.values) {
-            (Values::Ids(ids), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
-            (Values::Bits(bits), OpenValues::Bits(open)) => {
-                runs.iter().for_each(|run| open.extend_from_slice(&bits[run.values.clone()]));
-            }
+            (Values::Ids(Ids::Small(ids)), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
+            (Values::Ids(Ids::Large(ids)), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
+            (Values::Bits(bits), OpenValues::Bits(open)) => extend(open, bits, &runs, |run| &run.values),
             (Values::Plain(bytes), OpenValues::Plain(open)) => {
                 let form = if widening == Widening::None { self.form.values } else { ValueForm::Fixed(4) };
                 let mut at = (0, 0);
@@ -134,9 +149,132 @@ impl LeafEncoder {
         Ok(())
     }
 
+    /// Begins a row whose levels are told piece by piece.
+    pub(crate) fn begin_row(&mut self) -> Result<()> {
+        if self.is_page_full() {
+            self.close_page()?;
+        }
+        self.open.rows += 1;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Adds levels of the held column of that number to the row that was begun, raised and with their values widened; the
+    /// first one gets that repetition level.
+    pub(crate) fn push_held(
+        &mut self,
+        (column, held): (usize, &HeldLeaf),
+        (levels, rep): (Range<usize>, u8),
+        (raise, widening): (&Raise, Widening),
+    ) -> std::result::Result<(), EncodeError> {
+        let values = held.values_of(levels.clone());
+        self.levels += levels.len() as u64;
+        if self.form.max_rep > 0 {
+            self.open.reps.push(rep);
+            self.open.reps.extend_from_slice(held.reps.get(levels.start + 1..levels.end).ok_or(Damaged)?);
+        }
+        match (self.form.max_def, held.form.max_def) {
+            // A column that may not be null takes no null.
+            (0, _) if values.len() < levels.len() => return Err(Damaged.into()),
+            (0, _) => {}
+            (greatest, 0) => self.open.defs.resize(self.open.defs.len() + levels.len(), greatest),
+            _ => self.open.defs.extend(held.defs.get(levels).ok_or(Damaged)?.iter().map(|def| raise.of(*def))),
+        }
+        for value in values {
+            self.push_held_value((column, held), value, widening)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a level without a value to the row that was begun.
+    pub(crate) fn push_nothing(&mut self, rep: u8, def: u8) -> std::result::Result<(), EncodeError> {
+        if def >= self.form.max_def {
+            return Err(Damaged.into());
+        }
+        self.levels += 1;
+        self.open.defs.push(def);
+        if self.form.max_rep > 0 {
+            self.open.reps.push(rep);
+        }
+        Ok(())
+    }
+
+    fn push_held_value(
+        &mut self,
+        (column, held): (usize, &HeldLeaf),
+        value: usize,
+        widening: Widening,
+    ) -> std::result::Result<(), EncodeError> {
+        let (values, at) = held.stretch(value)?;
+        if self.open.values.is_empty() {
+            // Of whatever kind the first values of a page are, the others become the same.
+            self.open.values = match values {
+                HeldValues::Bits(_) => OpenValues::Bits(Vec::new()),
+                HeldValues::Ids(..) if !self.is_plain_only() => OpenValues::Ids(Vec::new()),
+                HeldValues::Ids(..) | HeldValues::Plain(..) => OpenValues::Plain(Vec::new()),
+            };
+        }
+        match (values, &mut self.open.values) {
+            (HeldValues::Ids(ids, entries), _) => {
+                self.push_id(column, *ids.get(at).ok_or(Damaged)?, entries, widening)?;
+            }
+            (HeldValues::Bits(bits), OpenValues::Bits(open)) => open.push(*bits.get(at).ok_or(Damaged)?),
+            (HeldValues::Plain(bytes, starts), OpenValues::Plain(open)) => {
+                let plain = plain(held.form.values, bytes, starts, at)?;
+                self.texts.check_all(plain)?;
+                open.extend_from_slice(&widening.apply(plain));
+            }
+            (HeldValues::Plain(..), _) => {
+                self.push_value(&widening.apply(held.value_at(value)?))?;
+            }
+            _ => return Err(Damaged.into()),
+        }
+        Ok(())
+    }
+
+    /// Adds a value, by its id in the dictionary of a held column.
+    fn push_id(
+        &mut self,
+        column: usize,
+        id: u32,
+        entries: &Entries,
+        widening: Widening,
+    ) -> std::result::Result<(), EncodeError> {
+        let ids = self.ids_of.get_mut(column).ok_or(Damaged)?;
+        if ids.len() != entries.len() {
+            *ids = vec![UNKNOWN; entries.len()];
+        }
+        match (ids[id as usize], &mut self.open.values) {
+            (known, OpenValues::Ids(open)) if known != UNKNOWN => open.push(known),
+            _ => {
+                if let Some(new) = self.push_value(&widening.apply(entries.get(id)))? {
+                    self.ids_of[column][id as usize] = new;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a value to a page that is not one of booleans; tells its id if it has one.
+    fn push_value(&mut self, value: &[u8]) -> std::result::Result<Option<u32>, EncodeError> {
+        self.texts.check(value)?;
+        if let OpenValues::Ids(open) = &mut self.open.values {
+            if let Some(id) = self.dictionary.id_of(value, DICTIONARY_BYTES) {
+                open.push(id);
+                return Ok(Some(id));
+            }
+            self.make_plain();
+        }
+        match &mut self.open.values {
+            OpenValues::Plain(open) => put_plain(self.form.values, value, open),
+            OpenValues::Ids(_) | OpenValues::Bits(_) => return Err(Damaged.into()),
+        }
+        Ok(None)
+    }
+
     /// Adds rows that all have the same value.
     pub(crate) fn push_same(&mut self, value: &[u8], rows: usize) -> Result<()> {
-        self.open_for(&Values::Ids(Vec::new()), true)?;
+        self.open_for(&Values::Ids(Ids::default()), true)?;
         // A single value fits any dictionary.
         let id = self.dictionary.id_of(value, usize::MAX).unwrap_or_default();
         if let OpenValues::Ids(ids) = &mut self.open.values {
@@ -148,7 +286,7 @@ impl LeafEncoder {
 
     /// Adds rows of a leaf below a list at the top, which may be null: it is there, and nothing is in it.
     pub(crate) fn push_empty_lists(&mut self, rows: usize) -> Result<()> {
-        self.open_for(&Values::Ids(Vec::new()), true)?;
+        self.open_for(&Values::Ids(Ids::default()), true)?;
         self.push_level(1, rows);
         Ok(())
     }
@@ -165,10 +303,7 @@ impl LeafEncoder {
 
     /// Makes the open page one for such values. What is not of one kind goes to another page, at a row's start.
     fn open_for(&mut self, values: &Values, starts_a_row: bool) -> Result<()> {
-        let full = self.open.rows >= PAGE_ROWS
-            || self.open.defs.len().max(self.open.reps.len()) >= PAGE_LEVELS
-            || self.open.values.bytes() >= PAGE_BYTES;
-        let plain_only = self.dictionary.is_full && self.form.values != ValueForm::Bits;
+        let (full, plain_only) = (self.is_page_full(), self.is_plain_only());
         let fits = match (values, &self.open.values) {
             (Values::Ids(_), OpenValues::Ids(_)) => !plain_only,
             (Values::Ids(_), OpenValues::Plain(_)) => plain_only || !starts_a_row,
@@ -190,6 +325,16 @@ impl LeafEncoder {
         Ok(())
     }
 
+    fn is_page_full(&self) -> bool {
+        self.open.rows >= PAGE_ROWS
+            || self.open.defs.len().max(self.open.reps.len()) >= PAGE_LEVELS
+            || self.open.values.bytes() >= PAGE_BYTES
+    }
+
+    fn is_plain_only(&self) -> bool {
+        self.dictionary.is_full && self.form.values != ValueForm::Bits
+    }
+
     fn push_levels(&mut self, page: &LeafPage, runs: &[Run], raise: &Raise) -> std::result::Result<(), Damaged> {
         let count: usize = runs.iter().map(|run| run.levels.len()).sum();
         self.levels += count as u64;
@@ -197,7 +342,7 @@ impl LeafEncoder {
             let reps = &mut self.open.reps;
             match page.reps.is_empty() {
                 true => reps.resize(reps.len() + count, 0),
-                false => runs.iter().for_each(|run| reps.extend_from_slice(&page.reps[run.levels.clone()])),
+                false => extend(reps, &page.reps, runs, |run| &run.levels),
             }
         }
         if self.form.max_def > 0 {
@@ -207,7 +352,7 @@ impl LeafEncoder {
                 return Ok(());
             }
             let before = defs.len();
-            runs.iter().for_each(|run| defs.extend_from_slice(&page.defs[run.levels.clone()]));
+            extend(defs, &page.defs, runs, |run| &run.levels);
             if !raise.is_nothing() {
                 defs[before..].iter_mut().for_each(|def| *def = raise.of(*def));
             }
@@ -218,9 +363,9 @@ impl LeafEncoder {
         if values == count { Ok(()) } else { Err(Damaged) }
     }
 
-    fn push_ids(
+    fn push_ids<T: Small>(
         &mut self,
-        ids: &[u32],
+        ids: &[T],
         runs: &[Run],
         entries: &Entries,
         widening: Widening,
@@ -234,9 +379,9 @@ impl LeafEncoder {
             open.reserve(runs.iter().map(|run| run.values.len()).sum());
             'runs: for (at, run) in runs.iter().enumerate() {
                 for (value, id) in run.values.clone().zip(&ids[run.values.clone()]) {
-                    let known = &mut self.ids[*id as usize];
+                    let known = &mut self.ids[id.bits() as usize];
                     if *known == UNKNOWN {
-                        let entry = widening.apply(entries.get(*id));
+                        let entry = widening.apply(entries.get(id.bits() as u32));
                         self.texts.check(&entry)?;
                         let Some(new) = self.dictionary.id_of(&entry, DICTIONARY_BYTES) else {
                             unplaced = Some((at, value));
@@ -256,8 +401,9 @@ impl LeafEncoder {
         let texts = self.texts;
         let plain = self.make_plain();
         for id in wanted {
-            texts.check(entries.get(*id))?;
-            put_plain(form, &widening.apply(entries.get(*id)), plain);
+            let entry = entries.get(id.bits() as u32);
+            texts.check(entry)?;
+            put_plain(form, &widening.apply(entry), plain);
         }
         Ok(())
     }
@@ -318,8 +464,9 @@ impl LeafEncoder {
         Ok(packed)
     }
 
+    /// The dictionary, unless no page needs it: where it was full within the first page, that one became plain.
     fn dictionary_page(&mut self) -> Result<Option<ClosedPage>> {
-        if self.dictionary.len() == 0 {
+        if self.pages.iter().all(|closed| closed.page.encoding() != Encoding::RLE_DICTIONARY) {
             return Ok(None);
         }
         let body = std::mem::take(&mut self.dictionary.bytes);
@@ -386,5 +533,21 @@ impl LeafEncoder {
             offset_index: None,
         };
         Ok(EncodedChunk { bytes, close })
+    }
+}
+
+/// Runs of at most so many are copied one by one.
+const SHORT: usize = 8;
+
+/// Adds runs of levels or bits, most of which are short.
+fn extend(to: &mut Vec<u8>, from: &[u8], runs: &[Run], range: impl Fn(&Run) -> &Range<usize>) {
+    to.reserve(runs.iter().map(|run| range(run).len()).sum());
+    for run in runs {
+        let run = &from[range(run).clone()];
+        match run {
+            [only] => to.push(*only),
+            [..] if run.len() <= SHORT => to.extend(run.iter().copied()),
+            [..] => to.extend_from_slice(run),
+        }
     }
 }

@@ -90,28 +90,28 @@ pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut
 }
 
 /// Adds packed values, eight at a time: a group takes as many bytes as a value takes bits.
-fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
-    let start = out.len();
-    out.resize(start + count.next_multiple_of(8), T::of(0));
-    let groups = out[start..].as_chunks_mut::<8>().0;
+pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
+    let end = out.len() + count;
+    let groups = count.div_ceil(8);
+    out.reserve(groups * 8);
     match width {
-        1 => unpack_small::<T, 1>(packed, groups),
-        2 => unpack_small::<T, 2>(packed, groups),
-        3 => unpack_small::<T, 3>(packed, groups),
-        4 => unpack_small::<T, 4>(packed, groups),
-        5 => unpack_small::<T, 5>(packed, groups),
-        6 => unpack_small::<T, 6>(packed, groups),
-        7 => unpack_small::<T, 7>(packed, groups),
-        8 => unpack_small::<T, 8>(packed, groups),
-        _ => unpack_large(packed, width, groups),
+        1 => unpack_small::<T, 1>(packed, groups, out),
+        2 => unpack_small::<T, 2>(packed, groups, out),
+        3 => unpack_small::<T, 3>(packed, groups, out),
+        4 => unpack_small::<T, 4>(packed, groups, out),
+        5 => unpack_small::<T, 5>(packed, groups, out),
+        6 => unpack_small::<T, 6>(packed, groups, out),
+        7 => unpack_small::<T, 7>(packed, groups, out),
+        8 => unpack_small::<T, 8>(packed, groups, out),
+        _ => unpack_large(packed, width, groups, out),
     }
-    out.truncate(start + count);
+    out.truncate(end);
 }
 
 /// Unpacks values of at most eight bits: spreads those of a group over eight bytes by halving them three times, each half
 /// into a lane of its own.
-fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: &mut [[T; 8]]) {
-    for (at, group) in (0..).step_by(WIDTH.into()).zip(groups) {
+fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: usize, out: &mut Vec<T>) {
+    for at in (0..).step_by(WIDTH.into()).take(groups) {
         let halves = const { ones(4 * WIDTH) };
         let quarters = const { ones(2 * WIDTH) * 0x1_0000_0001 };
         let eighths = const { ones(WIDTH) * 0x1_0001_0001_0001 };
@@ -119,16 +119,17 @@ fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: &mut [[T; 8]])
         lanes = lanes & halves | (lanes >> (4 * WIDTH) & halves) << 32;
         lanes = lanes & quarters | (lanes >> (2 * WIDTH) & quarters) << 16;
         lanes = lanes & eighths | (lanes >> WIDTH & eighths) << 8;
-        *group = lanes.to_le_bytes().map(|value| T::of(value.into()));
+        out.extend_from_slice(&lanes.to_le_bytes().map(|value| T::of(value.into())));
     }
 }
 
 /// Unpacks values of more than eight bits.
-fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: &mut [[T; 8]]) {
+fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: usize, out: &mut Vec<T>) {
     let (bits, mask) = (usize::from(width), ones(width));
     // Four of up to 16 bits lie within eight bytes.
     let within = if width <= 16 { 4 } else { 1 };
-    for (at, group) in (0..).step_by(bits).zip(groups) {
+    for at in (0..).step_by(bits).take(groups) {
+        let mut group = [T::of(0); 8];
         for (first, values) in (0..).step_by(within).zip(group.chunks_mut(within)) {
             let bit = first * bits;
             let mut held = word(packed, at + (bit >> 3)) >> (bit & 7);
@@ -137,6 +138,7 @@ fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: &mut [[T; 8]]) {
                 held >>= width;
             }
         }
+        out.extend_from_slice(&group);
     }
 }
 

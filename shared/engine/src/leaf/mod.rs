@@ -7,6 +7,7 @@
 mod chunk;
 mod dictionary;
 mod encoder;
+mod held;
 mod hybrid;
 mod open;
 mod pack;
@@ -19,8 +20,10 @@ mod unpack;
 pub(crate) use chunk::{ChunkBytes, LeafChunk};
 pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodedChunk, LeafEncoder};
-pub(crate) use pages::{LeafPage, PageView, Values};
-pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_of};
+pub(crate) use held::HeldLeaf;
+pub(crate) use hybrid::{Small, count_of};
+pub(crate) use pages::{Ids, LeafPage, PageView, Values};
+pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_down_to, def_of, settled_from};
 pub(crate) use spans::{Spans, rows_within};
 
 use parquet::errors::ParquetError;

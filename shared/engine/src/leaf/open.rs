@@ -39,6 +39,14 @@ impl OpenValues {
         }
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Ids(ids) => ids.is_empty(),
+            Self::Plain(bytes) | Self::Bits(bytes) => bytes.is_empty(),
+        }
+    }
+
     /// Bytes that they take in memory.
     pub(super) fn memory(&self) -> usize {
         match self {

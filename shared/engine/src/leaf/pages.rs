@@ -13,11 +13,62 @@ use std::cell::Cell;
 #[derive(Clone, Debug)]
 pub(crate) enum Values {
     /// Entries of the chunk's dictionary; each is one.
-    Ids(Vec<u32>),
+    Ids(Ids),
     /// Plain values: of a fixed size, or behind their lengths.
     Plain(Bytes),
     /// Booleans, a byte each.
     Bits(Vec<u8>),
+}
+
+/// Ids of dictionary entries, in as many bytes as they need.
+#[derive(Clone, Debug)]
+pub(crate) enum Ids {
+    /// Of up to 8 bits.
+    Small(Vec<u8>),
+    /// Of more.
+    Large(Vec<u32>),
+}
+
+impl Ids {
+    /// An id.
+    pub(crate) fn get(&self, at: usize) -> Option<u32> {
+        match self {
+            Self::Small(ids) => ids.get(at).map(|id| u32::from(*id)),
+            Self::Large(ids) => ids.get(at).copied(),
+        }
+    }
+
+    /// Unpacks so many ids of entries up to that one; `Damaged` if one is beyond it.
+    fn decode(bytes: &[u8], count: usize, last: u32) -> Result<Self, Damaged> {
+        let (width, bytes) = bytes.split_first().ok_or(Damaged)?;
+        if *width <= 8 {
+            let mut ids: Vec<u8> = Vec::new();
+            hybrid::decode(bytes, *width, count, &mut ids)?;
+            let most = ids.iter().fold(0, |most, id| (*id).max(most));
+            return if u32::from(most) > last { Err(Damaged) } else { Ok(Self::Small(ids)) };
+        }
+        let mut ids: Vec<u32> = Vec::new();
+        hybrid::decode(bytes, *width, count, &mut ids)?;
+        // The top bit is set of an id beyond the last one, or of what is left after it is taken from that, which is no more
+        // than the greatest `i32`.
+        let top = ids.iter().fold(0, |top, id| top | id | last.wrapping_sub(*id));
+        if top >> 31 != 0 { Err(Damaged) } else { Ok(Self::Large(ids)) }
+    }
+
+    /// Bytes that they take in memory.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Small(ids) => ids.capacity(),
+            Self::Large(ids) => ids.capacity() * 4,
+        }
+    }
+}
+
+/// None.
+impl Default for Ids {
+    fn default() -> Self {
+        Self::Small(Vec::new())
+    }
 }
 
 /// A data page.
@@ -70,13 +121,13 @@ impl<'p> PageView<'p> {
 
     /// The dictionary's id of a value, where values are kept so.
     pub(crate) fn id(&self, value: usize) -> Option<u32> {
-        if let Values::Ids(ids) = &self.page.values { ids.get(value).copied() } else { None }
+        if let Values::Ids(ids) = &self.page.values { ids.get(value) } else { None }
     }
 
     /// A value; of plain texts none that stands before one that was asked for.
     pub(crate) fn get(&self, value: usize) -> Result<&'p [u8], Damaged> {
         match (&self.page.values, self.form.values) {
-            (Values::Ids(ids), _) => Ok(self.entries.ok_or(Damaged)?.get(*ids.get(value).ok_or(Damaged)?)),
+            (Values::Ids(ids), _) => Ok(self.entries.ok_or(Damaged)?.get(ids.get(value).ok_or(Damaged)?)),
             (Values::Bits(bits), _) => bits.get(value..=value).ok_or(Damaged),
             (Values::Plain(bytes), ValueForm::Fixed(size)) => {
                 bytes.get(value * size..(value + 1) * size).ok_or(Damaged)
@@ -171,23 +222,18 @@ fn values_of(
 ) -> Result<Values, Damaged> {
     match (encoding, form) {
         (Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY, _) => {
-            // Not more than the greatest `i32`.
             let last = dictionary.map_or(0, Entries::len).checked_sub(1).map(|last| last as u32);
-            let mut ids: Vec<u32> = Vec::new();
-            if count > 0 {
-                let (width, ids_bytes) = bytes.split_first().ok_or(Damaged)?;
-                hybrid::decode(ids_bytes, *width, count, &mut ids)?;
-                // The top bit is set of an id beyond the last one, or of what is left after it is taken from that.
-                let last = last.ok_or(Damaged)?;
-                if ids.iter().fold(0, |top, id| top | id | last.wrapping_sub(*id)) >> 31 != 0 {
-                    return Err(Damaged);
-                }
-            }
+            let ids = match count {
+                0 => Ids::default(),
+                _ => Ids::decode(&bytes, count, last.ok_or(Damaged)?)?,
+            };
             Ok(Values::Ids(ids))
         }
         (Encoding::PLAIN, ValueForm::Bits) => {
             let packed = bytes.get(..count.div_ceil(8)).ok_or(Damaged)?;
-            Ok(Values::Bits((0..count).map(|i| packed[i / 8] >> (i % 8) & 1).collect()))
+            let mut bits = Vec::new();
+            hybrid::unpack(packed, 1, count, &mut bits);
+            Ok(Values::Bits(bits))
         }
         (Encoding::RLE, ValueForm::Bits) => {
             let mut bits = Vec::new();
@@ -207,7 +253,7 @@ impl LeafPage {
     /// Bytes that it takes in memory.
     pub(super) fn memory(&self) -> usize {
         let values = match &self.values {
-            Values::Ids(ids) => ids.capacity() * 4,
+            Values::Ids(ids) => ids.memory(),
             Values::Plain(bytes) => bytes.len(),
             Values::Bits(bits) => bits.capacity(),
         };

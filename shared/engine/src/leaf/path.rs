@@ -57,9 +57,23 @@ impl Raise {
         (to, to_leaf): (&SchemaDescriptor, usize),
     ) -> Option<Self> {
         let (from_nodes, to_nodes) = (nodes(from, from_leaf), nodes(to, to_leaf));
-        if from_nodes.len() != to_nodes.len() {
-            return None;
-        }
+        if from_nodes.len() == to_nodes.len() { Self::of_nodes(from_nodes, to_nodes) } else { None }
+    }
+
+    /// The levels of one column as far as they tell of so many nodes from the top on, which another has, too.
+    pub(crate) fn down_to(
+        depth: usize,
+        (from, from_leaf): (&SchemaDescriptor, usize),
+        (to, to_leaf): (&SchemaDescriptor, usize),
+    ) -> Option<Self> {
+        let above = |schema, leaf| nodes(schema, leaf).into_iter().take(depth).collect();
+        let mut raise = Self::of_nodes(above(from, from_leaf), above(to, to_leaf))?;
+        let deepest = *raise.levels.last()?;
+        raise.levels.resize(from.column(from_leaf).max_def_level() as usize + 1, deepest);
+        Some(raise)
+    }
+
+    fn of_nodes(from_nodes: Vec<Repetition>, to_nodes: Vec<Repetition>) -> Option<Self> {
         let is_top_level = from_nodes.len() == 1;
         let (mut levels, mut raised) = (vec![0u8], 0u8);
         for pair in from_nodes.into_iter().zip(to_nodes) {
@@ -134,9 +148,19 @@ impl Widening {
 
 /// The definition level at which the node is there that stands `above` levels over a leaf.
 pub(crate) fn def_of(schema: &SchemaDescriptor, leaf: usize, above: usize) -> u8 {
+    def_down_to(schema, leaf, nodes(schema, leaf).len().saturating_sub(above))
+}
+
+/// The definition level at which so many nodes are there of those from the top on to a leaf.
+pub(crate) fn def_down_to(schema: &SchemaDescriptor, leaf: usize, depth: usize) -> u8 {
+    nodes(schema, leaf).iter().take(depth).filter(|node| **node != Repetition::REQUIRED).count() as u8
+}
+
+/// The definition level from which on a leaf has what is taken whole: a value, or the outermost list or map around it.
+pub(crate) fn settled_from(schema: &SchemaDescriptor, leaf: usize) -> u8 {
     let nodes = nodes(schema, leaf);
-    let down_to = nodes.len().saturating_sub(above);
-    nodes[..down_to].iter().filter(|node| **node != Repetition::REQUIRED).count() as u8
+    let once = nodes.iter().take_while(|node| **node != Repetition::REPEATED);
+    once.filter(|node| **node == Repetition::OPTIONAL).count() as u8
 }
 
 /// The repetitions on the path from the root to a leaf.
@@ -201,5 +225,23 @@ mod tests {
     fn a_node_above_a_leaf_is_there_from_its_own_level_on() {
         let schema = schema("optional group a { repeated group b { required group c { optional binary d; } } }");
         assert_eq!([0, 1, 2, 3, 4].map(|above| def_of(&schema, 0, above)), [3, 2, 2, 1, 0]);
+    }
+
+    #[test]
+    fn lists_and_maps_are_whole_and_structs_are_not() {
+        let path = |text: &str| settled_from(&schema(text), 0);
+        assert_eq!(path("optional binary a;"), 1);
+        assert_eq!(path("required binary a;"), 0);
+        assert_eq!(path("optional group a { required group b { optional binary c; } }"), 2);
+        assert_eq!(path("optional group a { optional group b { repeated group c { optional binary d; } } }"), 2);
+    }
+
+    #[test]
+    fn a_leaf_tells_of_the_structs_around_it_alone() {
+        let from = schema("optional group a { required group b { repeated binary c; } }");
+        let to = schema("optional group a { optional group b { optional binary d; } }");
+        let raise = |depth| Raise::down_to(depth, (&from, 0), (&to, 0)).unwrap();
+        assert_eq!([0, 1, 2].map(|level| raise(2).of(level)), [0, 2, 2]);
+        assert_eq!([0, 1, 2].map(|level| raise(1).of(level)), [0, 1, 1]);
     }
 }

@@ -210,7 +210,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::leaf::Values;
+    use crate::leaf::{Ids, Values};
     use parquet::schema::parser::parse_message_type;
     use parquet::schema::types::SchemaDescriptor;
     use proptest::prelude::*;
@@ -237,7 +237,7 @@ mod tests {
             let reps = if is_flat { vec![] } else { levels.iter().map(|(rep, _)| *rep).collect() };
             let defs: Vec<u8> = if is_full { vec![] } else { levels.iter().map(|(_, def)| *def).collect() };
             let count = if is_full { levels.len() } else { count_of(&defs, 3) };
-            let values = Values::Ids(Vec::new());
+            let values = Values::Ids(Ids::default());
             let page = Arc::new(LeafPage { levels: levels.len(), reps, defs, count, values });
             let listed = Spans::of(&page, first_row, form(), |_| usize::MAX);
             let counted = Spans::of(&page, first_row, form(), |_| 0);

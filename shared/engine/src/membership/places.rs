@@ -1,7 +1,10 @@
 //! Where the wanted segments of a row group stand.
 
 use super::Wanted;
-use crate::leaf::{Damaged, LeafChunk, LeafPage, Values};
+use crate::leaf::{Damaged, Ids, LeafChunk, LeafPage, Small, Values, count_of};
+
+/// Ids that are looked at together.
+const STRETCH: usize = 32;
 
 /// Places that are told at a time, or those of one row where it has more. Tests have few rows, and many times.
 const PLACES: usize = if cfg!(test) { 3 } else { 1 << 18 };
@@ -25,6 +28,8 @@ pub(crate) struct Places<'w> {
     wanted: &'w Wanted,
     /// The segments of the dictionary's entries.
     segments: Vec<Option<u32>>,
+    /// The dictionary's id of the one segment of it that is wanted, where there is one.
+    only: Option<u32>,
     is_done: bool,
     /// The row that is open: its number, and its levels and namespaces so far.
     row: Option<u32>,
@@ -41,8 +46,10 @@ impl<'w> Places<'w> {
         let segments: Vec<Option<u32>> =
             entries.map_or_else(Vec::new, |entries| entries.iter().map(|entry| wanted.segment(entry)).collect());
         let is_done = !segments.is_empty() && chunk.is_all_ids() && segments.iter().all(Option::is_none);
+        let mut ids = (0..).zip(&segments).filter(|(_, segment)| segment.is_some()).map(|(id, _)| id);
+        let only = ids.next().filter(|_| ids.next().is_none());
         let (row, levels, namespaces, found) = (None, 0, 0, Vec::new());
-        Ok(Self { chunk, wanted, segments, is_done, row, levels, namespaces, found })
+        Ok(Self { chunk, wanted, segments, only, is_done, row, levels, namespaces, found })
     }
 
     /// The places of the next rows that have any, all of each; none at the end.
@@ -69,10 +76,8 @@ impl<'w> Places<'w> {
     fn read(&mut self, page: &LeafPage) -> Result<(), Damaged> {
         let mut hits: Vec<(usize, u32)> = Vec::new();
         match &page.values {
-            Values::Ids(ids) => {
-                let segment = |(at, id): (usize, &u32)| Some((at, (*self.segments.get(*id as usize)?)?));
-                hits.extend(ids.iter().enumerate().filter_map(segment));
-            }
+            Values::Ids(Ids::Small(ids)) => self.hits(ids, &mut hits),
+            Values::Ids(Ids::Large(ids)) => self.hits(ids, &mut hits),
             Values::Plain(bytes) => {
                 let mut at = 0;
                 LeafPage::each_text(bytes, page.count, |text| {
@@ -87,6 +92,13 @@ impl<'w> Places<'w> {
         let (mut level, mut value) = (0, 0);
         for (hit, segment) in hits {
             let mut at = if page.defs.is_empty() { hit } else { level };
+            for stretch in page.defs.get(at..).unwrap_or_default().chunks(STRETCH) {
+                let values = count_of(stretch, max_def);
+                if value + values > hit {
+                    break;
+                }
+                (at, value) = (at + stretch.len(), value + values);
+            }
             while !page.defs.is_empty() && at < page.levels && (value < hit || page.defs[at] != max_def) {
                 value += usize::from(page.defs[at] == max_def);
                 at += 1;
@@ -100,11 +112,25 @@ impl<'w> Places<'w> {
         Ok(())
     }
 
+    /// Where wanted segments stand among ids. Stretches without any are passed over at once where one segment is wanted, as a
+    /// processor compares many bytes at a time.
+    fn hits<T: Small>(&self, ids: &[T], hits: &mut Vec<(usize, u32)>) {
+        let segment = |(at, id): (usize, &T)| Some((at, (*self.segments.get(id.bits() as usize)?)?));
+        let Some(only) = self.only.map(|id| T::of(id.into())) else {
+            return hits.extend(ids.iter().enumerate().filter_map(segment));
+        };
+        for (first, stretch) in (0..).step_by(STRETCH).zip(ids.chunks(STRETCH)) {
+            if stretch.iter().fold(false, |any, id| any | (*id == only)) {
+                hits.extend((first..).zip(stretch).filter_map(segment));
+            }
+        }
+    }
+
     /// Goes over levels of a map of maps.
     fn pass(&mut self, reps: &[u8]) {
         let mut of_last_row = reps;
         if let Some(start) = reps.iter().rposition(|rep| *rep == 0) {
-            let rows = reps.iter().map(|rep| u32::from(*rep == 0)).sum::<u32>();
+            let rows = count_of(reps, 0) as u32;
             self.row = Some(self.row.map_or(rows - 1, |row| row + rows));
             (self.levels, self.namespaces) = (0, 0);
             of_last_row = &reps[start..];

@@ -32,9 +32,14 @@ impl Candidates {
         self.ends.len()
     }
 
+    /// The candidates of a merged row.
+    pub(super) fn of(&self, row: usize) -> &[At] {
+        &self.rows[row.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[row]]
+    }
+
     /// The candidates of each merged row.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[At]> {
-        (0..self.len()).map(|at| &self.rows[at.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[at]])
+        (0..self.len()).map(|row| self.of(row))
     }
 }
 

@@ -2,25 +2,30 @@
 
 use super::index::Index;
 use super::kept::Kept;
-use super::merge::{At, Candidates, gather, merge};
+use super::maps::Map;
+use super::merge::{At, Candidates, gather, merge, unfit};
 use super::rank::{NO_TIME, Rank};
+use super::settled::{Choice, HeldRows, Settled, SettledLeaf};
 use super::verdict::Verdict;
 use crate::batches::{Batches, broken};
+use crate::bounds::Bounds;
 use crate::error::EngineError;
 use crate::gathered::Gathering;
 use crate::identities;
 use crate::input::InputFile;
-use crate::layout::{EventLayout, IDENTITY_MAP};
+use crate::layout::{EventLayout, IDENTITY_MAP, PROFILE_ID};
+use crate::leaf::{Damaged, EncodeError, HeldLeaf, LeafEncoder};
 use crate::lone::LoneRows;
 use crate::membership::micros;
 use crate::part::{Part, Progress, Step, Tally};
 use crate::row_group::RowGroup;
 use crate::tree::find;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StructArray, UInt32Array, new_null_array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
 use arrow_select::filter::{filter, filter_record_batch};
+use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::instant::Micros;
 use domain::plan::Counts;
@@ -31,6 +36,9 @@ use std::sync::Arc;
 
 /// Decoded rows take about so many times the bytes that their pages take uncompressed.
 const DECODED: u64 = 2;
+
+/// So many times the rows that are decoded at a time are merged at a time, at most.
+const ROW_BATCHES: usize = 8;
 
 /// Divides the profiles, in order, so that the rows that are held of each division fit the memory.
 pub(super) fn plan<O: ReadObjects>(
@@ -75,8 +83,15 @@ pub(super) struct Round<'a, O> {
     inputs: &'a [InputFile<O>],
     index: &'a Index,
     verdict: &'a Verdict,
+    settled: &'a Settled,
+    /// The columns of fragments that are merged in another way.
+    united: Vec<usize>,
     profiles: Range<usize>,
     fragments: Held<Rank>,
+    /// The other columns of the fragments, as they are stored.
+    leaves: Vec<HeldRows>,
+    /// For each batch of fragments which of these its rows are among, and the position of its first.
+    places: Vec<At>,
     events: Held<EventOrder>,
 }
 
@@ -117,9 +132,18 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         inputs: &'a [InputFile<O>],
         index: &'a Index,
         verdict: &'a Verdict,
+        settled: &'a Settled,
         profiles: Range<usize>,
     ) -> Self {
-        Self { part, inputs, index, verdict, profiles, fragments: Held::default(), events: Held::default() }
+        let fields = part.layout.fragments.schema.fields().iter().enumerate();
+        let is_settled = |name: &str| {
+            let column = part.layout.schema.index_of(name).ok();
+            column.is_some_and(|column| settled.makes(column)) || settled.maps.iter().any(|map| map.name == name)
+        };
+        let united = fields.filter(|(_, field)| !is_settled(field.name())).map(|(at, _)| at).collect();
+        let (leaves, places) = (Vec::new(), Vec::new());
+        let (fragments, events) = (Held::default(), Held::default());
+        Self { part, inputs, index, verdict, settled, united, profiles, fragments, leaves, places, events }
     }
 
     /// Reads and exports the round's profiles.
@@ -151,7 +175,8 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             let merged = merge(&self.fragments.batches, &candidates).map_err(broken)?;
             let of_profiles = self.part.layout.events.as_ref();
             let of_profiles = of_profiles.map(|layout| self.lists(layout, &profiles, &mut events)).transpose();
-            self.write(merged, of_profiles.map_err(broken)?, &profiles, batches, &mut tally.counts).await?;
+            let merged = (merged, of_profiles.map_err(broken)?);
+            self.write(merged, (&profiles, &candidates), batches, &mut tally.counts).await?;
             tally.report(0)?;
         }
         Ok(())
@@ -160,9 +185,10 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
     /// How many fragments are merged at a time: what comes out of them is held besides all that is held.
     fn rows_at_a_time(&self) -> usize {
         let settings = &self.part.task.settings;
-        let bytes = (self.fragments.bytes() + self.events.bytes()).max(1);
+        let leaves: usize = self.leaves.iter().flat_map(|rows| rows.leaves.values()).map(HeldLeaf::memory).sum();
+        let bytes = (self.fragments.bytes() + leaves as u64 + self.events.bytes()).max(1);
         let fits = u128::from(settings.batch_bytes) * self.fragments.rows.len() as u128 / u128::from(bytes);
-        settings.row_batch.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1)
+        (ROW_BATCHES * settings.row_batch).min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1)
     }
 
     /// Whether a profile is exported in this round.
@@ -187,11 +213,12 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         let of_events = self.part.sources[source].holds_events();
         let lone_rows = LoneRows::bind(self.part, source, input)?;
         let form = self.part.layout.fragments.bind(source, input)?;
+        let (settled, united) = (self.settled.leaves_of(file), form.leaves_of(&self.united, input)?);
         let profile = |row: &u32| self.index.rows.profile[*row as usize];
         let is_wanted =
             |row: &u32| self.takes(profile(row)) && (!of_events || self.verdict.is_empty(profile(row) as usize));
         let again = lone_rows.leaves();
-        let mut held = Vec::new();
+        let (mut held, mut held_leaves, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for &group in &input.groups {
             let rows = self.rows_of(file, group, is_wanted).into_iter();
             let (lone, rows): (Vec<u32>, Vec<u32>) = rows.partition(|row| !of_events && self.is_lone(profile(row)));
@@ -199,23 +226,39 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 continue;
             }
             let mut of_group = RowGroup::new(input, group, &again).with(kept.take((file, group)));
-            of_group.beside = Gathering::new(&form.leaves, self.index.rows.numbers(input, group, &rows));
+            of_group.beside = Gathering::new(&united, self.index.rows.numbers(input, group, &rows)).holding(&settled);
             if !lone.is_empty() {
                 let targets = self.verdict.targets.pick(lone.iter().map(|row| profile(row) as usize));
                 let lone = self.index.rows.numbers(input, group, &lone);
                 lone_rows.write(&mut of_group, lone, targets, batches, tally).await?;
             }
-            if input.is_gathered(group, &of_group.beside) {
-                of_group.gather()?;
+            if rows.is_empty() {
+                continue;
             }
-            let Some(mut stream) = self.stream(input, group, of_group.beside).await? else { continue };
+            of_group.gather()?;
+            let mut gathering = of_group.beside;
+            let among = self.leaves.len() + held_leaves.len();
+            held_leaves.push(HeldRows { file, leaves: gathering.hold(input, group).await? });
+            if united.is_empty() {
+                let rows_alone = StructArray::new_empty_fields(rows.len(), None);
+                let batch = form.batch(&self.united, &rows_alone).map_err(|_| input.unfit())?;
+                held.push((batch, rows));
+                places.push((among, 0));
+                continue;
+            }
+            let row_batch = self.part.task.settings.row_batch;
+            let mut stream = input.read_rows(group, gathering, row_batch).await?;
             let mut unread = rows.as_slice();
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
                 let read;
-                (read, unread) = unread.split_at(batch.num_rows());
-                held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, read.to_vec()));
+                places.push((among, rows.len() - unread.len()));
+                (read, unread) = unread.split_at_checked(batch.num_rows()).ok_or_else(|| input.damage())?;
+                held.push((form.batch(&self.united, &batch.into()).map_err(|_| input.unfit())?, read.to_vec()));
                 tally.report(0)?;
+            }
+            if !unread.is_empty() {
+                return Err(input.lacks_rows());
             }
         }
         let merge = &self.part.task.plan.merge_policy.attribute_merge;
@@ -223,6 +266,8 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         // Event datasets stand in no order of precedence: their rows go by time.
         let dataset = if of_events { 0 } else { source };
         let rank = |row: u32| Rank::new(merge, dataset, times[row as usize], row.into());
+        self.leaves.extend(held_leaves);
+        self.places.extend(places);
         self.fragments.extend(
             held.into_iter()
                 .map(|(batch, rows)| (batch, rows.into_iter().map(|row| (profile(&row), rank(row))).collect())),
@@ -244,6 +289,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             return Ok(());
         }
         let form = layout.form.bind(*source, input)?;
+        let all: Vec<usize> = (0..layout.form.schema.fields().len()).collect();
         let timestamp = self.part.sources[*source].timestamp.as_ref().and_then(|field| find(&input.columns, field));
         let mut leaves = form.leaves.clone();
         timestamp.iter().for_each(|column| column.witness(&mut leaves));
@@ -265,7 +311,7 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
                 let time = |at: usize| times.as_ref().filter(|t| t.is_valid(at)).map_or(NO_TIME, |t| t.value(at));
                 let order = |(at, row): (usize, &u32)| (rows.profile[*row as usize], (time(at), *row));
                 let of_batch = read.iter().enumerate().map(order).collect();
-                held.push((form.batch(&batch.into()).map_err(|_| input.unfit())?, of_batch));
+                held.push((form.batch(&all, &batch.into()).map_err(|_| input.unfit())?, of_batch));
                 tally.report(0)?;
             }
         }
@@ -318,26 +364,125 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         Ok(Arc::new(ListArray::try_new(layout.element.clone(), offsets, elements, None)?))
     }
 
-    /// Writes merged profiles, but for those with too many identities.
+    /// Writes profiles, but for those with too many identities: what of them is merged already, and the rows that the rest
+    /// is taken from.
     async fn write<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
         &self,
-        merged: RecordBatch,
-        events: Option<ArrayRef>,
-        profiles: &[u32],
+        (merged, events): (RecordBatch, Option<ArrayRef>),
+        (profiles, candidates): (&[u32], &Candidates),
         batches: &mut Batches<'_, O, F>,
         counts: &mut Counts,
     ) -> Result<(), EngineError> {
-        let of_profile = |profile: &u32| self.verdict.targets.of(*profile as usize);
-        let fits = match merged.column_by_name(IDENTITY_MAP).and_then(|column| column.as_map_opt()) {
-            Some(maps) => identities::judge(maps, |row| of_profile(&profiles[row]).len() as u64, counts),
-            None => Ok(BooleanArray::from(vec![true; profiles.len()])),
+        let copies = |row: usize| self.verdict.targets.of(profiles[row] as usize).len() as u64;
+        let layout = self.part.layout;
+        let rows = |row: usize| candidates.of(row).iter().map(|at| self.place(at)).collect();
+        let unite = |map: &'a Map| {
+            let united = map.unite(&self.leaves, (0..profiles.len()).map(rows), copies, counts);
+            united.map(|united| (map, united)).map_err(|damaged| self.held_damage(None, damaged.into()))
         };
-        let fits = fits.map_err(broken)?;
+        let united = self.settled.maps.iter().map(unite).collect::<Result<Vec<_>, _>>()?;
+        let fits = match united.iter().find(|(map, _)| map.name == IDENTITY_MAP) {
+            Some((_, united)) => BooleanArray::from(united.fits.clone()),
+            None => match merged.column_by_name(IDENTITY_MAP).and_then(|column| column.as_map_opt()) {
+                Some(maps) => identities::judge(maps, copies, counts).map_err(broken)?,
+                None => BooleanArray::from(vec![true; profiles.len()]),
+            },
+        };
         let kept: Vec<usize> = (0..fits.len()).filter(|row| fits.value(*row)).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
         let targets = self.verdict.targets.pick(kept.iter().map(|row| profiles[*row] as usize));
-        let columns = self.part.layout.finish(&filter_record_batch(&merged, &fits).map_err(broken)?);
+        counts.rows += kept.iter().map(|row| copies(*row)).sum::<u64>();
+        let merged = StructArray::from(filter_record_batch(&merged, &fits).map_err(broken)?);
         let events = events.map(|events| filter(&events, &fits)).transpose().map_err(broken)?;
-        counts.rows += kept.iter().map(|row| of_profile(&profiles[*row]).len() as u64).sum::<u64>();
-        batches.write(&columns.map_err(broken)?, events.as_ref(), kept.len(), &targets).await
+        let columns = 0..layout.schema.fields().len();
+        let mut arrays = Vec::new();
+        for column in columns.clone().filter(|column| !self.settled.makes(*column)) {
+            let events = || events.clone().filter(|_| layout.events_column == Some(column));
+            let made = layout.finish(&merged, column).transpose().map_err(broken)?;
+            arrays.extend(made.or_else(events).map(|made| (column, made)));
+        }
+        let from_leaves = columns.map(|column| column == layout.batch_column || self.settled.makes(column));
+        let from_leaves: Vec<bool> = from_leaves.collect();
+        let all: Vec<u32> = (0..kept.len() as u32).collect();
+        for (batch, mine) in batches.divide(&all, &targets) {
+            let writer = batches.writer(batch)?;
+            let group = writer.group(&from_leaves).await?;
+            let mut bounds = Bounds::default();
+            for (column, array) in &arrays {
+                let array = match mine.len() == all.len() {
+                    true => array.clone(),
+                    false => take(array, &UInt32Array::from(mine.clone()), None).map_err(broken)?,
+                };
+                let field = layout.schema.field(*column);
+                if let (PROFILE_ID, Some(ids)) = (field.name().as_str(), array.as_string_opt::<i32>()) {
+                    ids.iter().flatten().for_each(|id| bounds.widen(id));
+                }
+                group.write_array((*column, field), &array)?;
+            }
+            let mine = || mine.iter().map(|row| kept[*row as usize]);
+            for (column, leaves) in self.settled.columns.iter().enumerate() {
+                let (Some(leaves), Some(encoders)) = (leaves, group.leaves(column)) else { continue };
+                let is_id = layout.schema.field(column).name() == PROFILE_ID;
+                for (leaf, encoder) in leaves.iter().zip(encoders) {
+                    let bounds = is_id.then_some(&mut bounds);
+                    self.settle(leaf, mine().map(|row| candidates.of(row)), encoder, bounds)?;
+                }
+            }
+            for (map, united) in &united {
+                let column = map.exported.as_ref().map(|(column, _)| *column);
+                let encoders = column.and_then(|column| group.leaves(column)).into_iter().flatten();
+                for (leaf, encoder) in encoders.enumerate() {
+                    let damage = |among, error| self.held_damage(among, error);
+                    map.write(leaf, (united, &self.leaves), mine(), encoder, &damage)?;
+                }
+            }
+            writer.added(mine().len(), &bounds).await?;
+        }
+        batches.make_room().await
+    }
+
+    /// Which of the held rows a fragment is among, and its position there.
+    fn place(&self, (batch, row): &At) -> (usize, usize) {
+        let (among, first) = self.places[*batch];
+        (among, first + row)
+    }
+
+    /// The error for leaves that are not what they should be: of the held rows of that number, if it is known which.
+    fn held_damage(&self, among: Option<usize>, error: EncodeError) -> EngineError {
+        match (among.and_then(|among| self.leaves.get(among)), error) {
+            (Some(rows), error) => self.inputs[rows.file].encoding(error),
+            (None, EncodeError::Damaged(_)) => broken(unfit()),
+            (None, EncodeError::Parquet(error)) => EngineError::Encode(error),
+        }
+    }
+
+    /// Adds a leaf of profiles that are made of these rows. Values widen bounds, where there are any.
+    fn settle<'c>(
+        &self,
+        leaf: &SettledLeaf,
+        profiles: impl Iterator<Item = &'c [At]>,
+        encoder: &mut LeafEncoder,
+        mut bounds: Option<&mut Bounds>,
+    ) -> Result<(), EngineError> {
+        let damaged = |damaged: Damaged| self.held_damage(None, damaged.into());
+        let held = leaf.held(&self.leaves).ok_or(Damaged).map_err(damaged)?;
+        encoder.begin_held(self.leaves.len());
+        for candidates in profiles {
+            encoder.begin_row().map_err(EngineError::Encode)?;
+            match held.choose(candidates.iter().map(|at| self.place(at))).map_err(damaged)? {
+                Choice::Nothing(def) => encoder.push_nothing(0, def).map_err(|e| self.held_damage(None, e))?,
+                Choice::Levels((among, leaf), levels, how) => {
+                    let damage = |error| self.held_damage(Some(among), error);
+                    if let Some(bounds) = &mut bounds {
+                        let id = leaf.value(levels.start).map_err(|d| damage(d.into()))?.unwrap_or_default();
+                        bounds.widen(std::str::from_utf8(id).map_err(|_| damage(Damaged.into()))?);
+                    }
+                    encoder.push_held((among, leaf), (levels, 0), how).map_err(damage)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
