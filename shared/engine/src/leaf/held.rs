@@ -158,6 +158,11 @@ impl HeldLeaf {
         self.reps.get(level).copied().unwrap_or(0)
     }
 
+    /// Whether its rows have the same levels as another leaf's, as far as repetition goes.
+    pub(crate) fn nests_as(&self, other: &Self) -> bool {
+        self.rows == other.rows && self.reps == other.reps
+    }
+
     /// Takes the levels of the first entry off those of a row's map.
     pub(crate) fn next_entry(&self, left: &mut Range<usize>) -> Option<Range<usize>> {
         let start = left.next()?;
@@ -264,7 +269,7 @@ mod tests {
     use super::*;
     use crate::leaf::pages::{data_page, dictionary};
     use crate::leaf::{LeafEncoder, Raise, Widening};
-    use parquet::basic::Encoding;
+    use parquet::basic::{Encoding, PageType};
     use parquet::schema::parser::parse_message_type;
     use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
     use proptest::prelude::*;
@@ -350,8 +355,23 @@ mod tests {
         }
     }
 
-    /// The values of a flat column, taken from held columns in turn.
-    fn written(columns: &[HeldLeaf], column: &ColumnDescPtr, rows: usize) -> (Vec<Encoding>, Vec<Vec<u8>>) {
+    #[test]
+    fn leaves_nest_alike_that_have_the_same_levels_in_the_same_rows() {
+        let held = |levels: &[(u8, u8)]| {
+            let levels: Vec<_> = levels.iter().map(|(rep, def)| (*rep, *def, None)).collect();
+            let (page, mut held) = (page(&levels, true), HeldLeaf::new(&list()).unwrap());
+            let spans = Spans::of(&page, 0, LeafForm::of(&list()).unwrap(), |_| usize::MAX);
+            held.push(&page, &spans, &[0, 1], Some(&entries())).unwrap();
+            held
+        };
+        let one = held(&[(0, 2), (1, 2), (0, 1)]);
+        assert!(one.nests_as(&held(&[(0, 2), (1, 2), (0, 2)])));
+        assert!(!one.nests_as(&held(&[(0, 2), (0, 2), (1, 2)])));
+        assert!(!one.nests_as(&held(&[(0, 2), (0, 2)])));
+    }
+
+    /// The pages' types and encodings, and the values, of a flat column that is taken from held columns in turn.
+    fn written(columns: &[HeldLeaf], column: &ColumnDescPtr, rows: usize) -> (Vec<(PageType, Encoding)>, Vec<Vec<u8>>) {
         let mut encoder = LeafEncoder::unpacked(column.clone()).unwrap();
         encoder.begin_held(columns.len());
         for row in 0..rows {
@@ -361,9 +381,9 @@ mod tests {
             encoder.push_held((among, &columns[among]), (levels, 0), how).unwrap();
         }
         let form = LeafForm::of(column).unwrap();
-        let (mut entries, mut encodings, mut values) = (None, Vec::new(), Vec::new());
+        let (mut entries, mut pages, mut values) = (None, Vec::new(), Vec::new());
         for page in encoder.into_pages().unwrap() {
-            encodings.push(page.encoding());
+            pages.push((page.page_type(), page.encoding()));
             if page.is_dictionary_page() {
                 entries = Some(dictionary(&page, form).unwrap());
                 continue;
@@ -374,7 +394,7 @@ mod tests {
             held.push(&page, &spans, &(0..page.levels as u32).collect::<Vec<_>>(), entries.as_ref()).unwrap();
             values.extend((0..page.levels).map(|level| held.value(level).unwrap().unwrap().to_vec()));
         }
-        (encodings, values)
+        (pages, values)
     }
 
     #[test]
@@ -402,12 +422,13 @@ mod tests {
         let (ids, plain) = (texts(0, 400), texts(3_000, 400));
         let expected: Vec<_> =
             ids.iter().zip(&plain).flat_map(|(a, b)| [a.clone().into_bytes(), b.clone().into()]).collect();
-        let (encodings, values) = written(&[held(&ids, true), held(&plain, false)], &column, 6_000);
+        let (pages, values) = written(&[held(&ids, true), held(&plain, false)], &column, 6_000);
         assert_eq!(values, expected);
-        assert!(encodings.iter().all(|encoding| *encoding == Encoding::PLAIN), "{encodings:?}");
+        assert!(pages.iter().all(|page| *page == (PageType::DATA_PAGE, Encoding::PLAIN)), "{pages:?}");
         let (short, plain) = (texts(0, 4), texts(0, 4));
-        let (encodings, values) = written(&[held(&short, true), held(&plain, false)], &column, 6_000);
+        let (pages, values) = written(&[held(&short, true), held(&plain, false)], &column, 6_000);
         assert_eq!(values.len(), 6_000);
-        assert_eq!(encodings, [Encoding::PLAIN, Encoding::RLE_DICTIONARY]);
+        let of_ids = (PageType::DATA_PAGE, Encoding::RLE_DICTIONARY);
+        assert_eq!(pages, [(PageType::DICTIONARY_PAGE, Encoding::PLAIN), of_ids]);
     }
 }

@@ -3,23 +3,23 @@
 //! Both are maps whose values hold things of their own, in a list or in a map. What a profile has of them is put together
 //! of pieces of its rows' levels, the same for all leaves: those of the keys, and those of the things.
 
+mod stored;
+
 use super::settled::{HeldRows, SettledLeaf, stored, time, to_leaves};
 use crate::error::EngineError;
 use crate::identities;
 use crate::input::InputFile;
 use crate::layout::{IDENTITY_MAP, SEGMENT_MEMBERSHIP};
-use crate::leaf::{Damaged, EncodeError, HeldLeaf, LeafEncoder, LeafForm, def_down_to};
-use crate::moved::is_alike;
+use crate::leaf::{Damaged, EncodeError, HeldLeaf, LeafEncoder, def_down_to};
 use crate::part::Part;
-use crate::shape::{Column, MapShape, Shape};
-use crate::tree::{FileColumn, FileKind, find};
+use crate::tree::find;
 use crate::writer::leaves_of_columns;
 use domain::plan::Counts;
 use domain::ports::objects::ReadObjects;
-use parquet::basic::Type as PhysicalType;
 use std::collections::BTreeSet;
 use std::iter::repeat;
 use std::ops::Range;
+use stored::Stored;
 
 /// The field of a membership that tells when it was qualified last.
 const TIME: &str = "lastQualificationTime";
@@ -40,18 +40,6 @@ pub(super) struct Map {
     pub(super) exported: Option<(usize, Vec<SettledLeaf>)>,
     /// The definition levels in the export at which there is a map, an entry, and a value.
     defs: [u8; 3],
-}
-
-/// Where a file keeps a map.
-struct Stored {
-    /// The leaf of the keys, and the definition level from which on there is a map.
-    keys: (usize, u8),
-    /// A leaf of the things; of identities, that of their ids.
-    things: usize,
-    /// Its definition levels from which on there is a value, and a thing.
-    defs: [u8; 2],
-    /// Of memberships: the leaf of segments, and that of times, where these are asked for.
-    memberships: Option<(usize, Option<usize>)>,
 }
 
 /// What profiles have of a map.
@@ -164,55 +152,78 @@ impl Map {
         leaves.extend(exported.filter_map(|leaf| leaf.leaf_of(file)));
     }
 
+    /// Whether the leaves of a file's rows nest alike: one level of all of them stands for one thing.
+    pub(super) fn is_whole(&self, rows: &HeldRows) -> bool {
+        let Some(Stored { things, memberships, .. }) = &self.files[rows.file] else { return true };
+        let asked_for = memberships.iter().flat_map(|(segments, times)| [Some(*segments), *times]).flatten();
+        let exported = self.exported.iter().flat_map(|(_, leaves)| leaves.iter().skip(1));
+        let mut others = asked_for.chain(exported.filter_map(|leaf| leaf.leaf_of(rows.file)));
+        let Ok(things) = rows.leaf(*things) else { return false };
+        others.all(|leaf| rows.leaf(leaf).is_ok_and(|leaf| leaf.nests_as(things)))
+    }
+
     /// Unites the maps of profiles, which are given by their rows in order of precedence, each by the held rows that it is
     /// among and its position there. Of identities, those are judged and counted that a profile is exported with, as many
-    /// times as `copies` says.
+    /// times as `copies` says. Fails with the number of the held rows that are not what they should be, if that is known.
     pub(super) fn unite(
         &self,
         held: &[HeldRows],
         profiles: impl Iterator<Item = Vec<(usize, usize)>>,
         copies: impl Fn(usize) -> u64,
         counts: &mut Counts,
-    ) -> Result<United, Damaged> {
+    ) -> Result<United, Option<usize>> {
         let mut united = United::default();
         for (profile, rows) in profiles.enumerate() {
-            let (keys, entries, is_there) = self.entries(held, &rows)?;
-            if keys.is_empty() {
-                let nothing = if is_there { self.defs[0] } else { 0 };
-                united.keys.add_nothing(nothing, 0);
-                united.things.add_nothing(nothing, 0);
-            }
-            let mut counted = Vec::new();
-            for (number, key) in keys.iter().enumerate() {
-                let rep = u8::from(number > 0);
-                united.keys.add((key.among, key.level, key.keys), rep);
-                let of_key = || entries.iter().filter(|entry| entry.key == number);
-                let things = match (self.name, rows.len()) {
-                    (_, 1) => of_key().flat_map(Entry::things).collect(),
-                    (SEGMENT_MEMBERSHIP, _) => latest(of_key(), held)?,
-                    _ => distinct(of_key())?,
-                };
-                let mut count = 0;
-                for ((among, level, leaf), rep) in things.iter().zip([rep].into_iter().chain(repeat(2))) {
-                    united.things.add((*among, *level, leaf), rep);
-                    let of_file = self.files[held[*among].file].as_ref().ok_or(Damaged)?;
-                    count += usize::from(leaf.def(*level)? >= of_file.defs[1]);
-                }
-                if things.is_empty() {
-                    let [_, entry, value] = self.defs;
-                    let has_value = of_key().map(Entry::has_value).collect::<Result<Vec<bool>, _>>()?.contains(&true);
-                    united.things.add_nothing(if has_value { value } else { entry }, rep);
-                }
-                counted.extend((count > 0).then_some((key.value, count)));
-            }
-            united.keys.end();
-            united.things.end();
+            let counted = self.unite_one(held, &rows, &mut united)?;
             united.fits.push(match self.name {
-                IDENTITY_MAP => identities::admit(&counted, copies(profile), counts).map_err(|_| Damaged)?,
+                IDENTITY_MAP => identities::admit(&counted, copies(profile), counts).map_err(|_| None)?,
                 _ => true,
             });
         }
         Ok(united)
+    }
+
+    /// Unites the maps of a profile's rows; tells how many things it has under each key.
+    fn unite_one<'h>(
+        &'h self,
+        held: &'h [HeldRows],
+        rows: &[(usize, usize)],
+        united: &mut United,
+    ) -> Result<Vec<(&'h [u8], usize)>, Option<usize>> {
+        let damaged = |_: Damaged| None;
+        let (keys, entries, is_there) = self.entries(held, rows).map_err(Some)?;
+        if keys.is_empty() {
+            let nothing = if is_there { self.defs[0] } else { 0 };
+            united.keys.add_nothing(nothing, 0);
+            united.things.add_nothing(nothing, 0);
+        }
+        let mut counts = Vec::new();
+        for (number, key) in keys.iter().enumerate() {
+            let rep = u8::from(number > 0);
+            united.keys.add((key.among, key.level, key.keys), rep);
+            let of_key = || entries.iter().filter(|entry| entry.key == number);
+            let things = match (self.name, rows.len()) {
+                (_, 1) => of_key().flat_map(Entry::things).collect(),
+                (SEGMENT_MEMBERSHIP, _) => latest(of_key(), held).map_err(damaged)?,
+                _ => distinct(of_key()).map_err(damaged)?,
+            };
+            let mut count = 0;
+            for ((among, level, leaf), rep) in things.iter().zip([rep].into_iter().chain(repeat(2))) {
+                united.things.add((*among, *level, leaf), rep);
+                let of_file = self.files[held[*among].file].as_ref().ok_or(Some(*among))?;
+                count += usize::from(leaf.def(*level).map_err(damaged)? >= of_file.defs[1]);
+            }
+            if things.is_empty() {
+                let [_, entry, value] = self.defs;
+                let has_value = of_key().map(Entry::has_value).collect::<Result<Vec<bool>, _>>();
+                let nothing = if has_value.map_err(damaged)?.contains(&true) { value } else { entry };
+                united.things.add_nothing(nothing, rep);
+            }
+            counts.extend((count > 0).then_some((key.value, count)));
+        }
+        united.keys.end();
+        united.things.end();
+        Ok(counts)
     }
 
     /// The entries of the maps of one profile's rows: their keys, in order of first appearance, and what they hold. Tells
@@ -221,28 +232,30 @@ impl Map {
         &'h self,
         held: &'h [HeldRows],
         rows: &[(usize, usize)],
-    ) -> Result<(Vec<Key<'h>>, Vec<Entry<'h>>, bool), Damaged> {
+    ) -> Result<(Vec<Key<'h>>, Vec<Entry<'h>>, bool), usize> {
         let (mut keys, mut entries, mut is_there) = (Vec::<Key<'_>>::new(), Vec::new(), false);
         for (among, row) in rows {
-            let of_file = held.get(*among).ok_or(Damaged)?;
+            let damaged = |_: Damaged| *among;
+            let of_file = held.get(*among).ok_or(*among)?;
             let Some(stored) = &self.files[of_file.file] else { continue };
-            let (of_keys, things) = (of_file.leaf(stored.keys.0)?, of_file.leaf(stored.things)?);
+            let leaf = |number| of_file.leaf(number).map_err(damaged);
+            let (of_keys, things) = (leaf(stored.keys.0)?, leaf(stored.things)?);
             let (levels, mut left) = (of_keys.levels(*row), things.levels(*row));
-            is_there |= of_keys.def(levels.start)? >= stored.keys.1;
+            is_there |= of_keys.def(levels.start).map_err(damaged)? >= stored.keys.1;
             let before = entries.len();
             for level in levels {
                 // Where nothing is in a map, a level says so.
-                let Some(value) = of_keys.value(level)? else { continue };
+                let Some(value) = of_keys.value(level).map_err(damaged)? else { continue };
                 let known = keys.iter().position(|known| known.value == value).filter(|_| rows.len() > 1);
                 let key = known.unwrap_or_else(|| {
                     keys.push(Key { value, among: *among, level, keys: of_keys });
                     keys.len() - 1
                 });
-                let levels = things.next_entry(&mut left).ok_or(Damaged)?;
+                let levels = things.next_entry(&mut left).ok_or(*among)?;
                 entries.push(Entry { key, among: *among, stored, things, levels });
             }
             if entries.len() > before && !left.is_empty() {
-                return Err(Damaged);
+                return Err(*among);
             }
         }
         Ok((keys, entries, is_there))
@@ -276,62 +289,6 @@ impl Map {
             }
         }
         Ok(())
-    }
-}
-
-impl Stored {
-    /// Where a file keeps a map of the form of fragments; `None`: not in the form in which it is united here.
-    fn of<O: ReadObjects>(column: &Column, file: &FileColumn, input: &InputFile<O>) -> Option<Self> {
-        let Shape::Map(map) = &column.shape else { return None };
-        let FileKind::Map(key, value) = &file.kind else { return None };
-        let FileKind::Leaf(keys, _) = key.kind else { return None };
-        let (things, memberships) = match (of_any_key(map)?, &value.kind) {
-            (Shape::List(_, element), FileKind::List(of_file)) => {
-                let (Shape::Struct(columns), FileKind::Struct(fields)) = (&**element, &of_file.kind) else {
-                    return None;
-                };
-                (field("id", columns, fields)??, None)
-            }
-            (Shape::Map(segments), FileKind::Map(segment, of_file)) => {
-                let (Shape::Struct(columns), FileKind::Struct(fields)) = (of_any_key(segments)?, &of_file.kind) else {
-                    return None;
-                };
-                let FileKind::Leaf(segment, _) = segment.kind else { return None };
-                let times = field(TIME, columns, fields)?;
-                let is_number = |leaf| input.schema().column(leaf).physical_type() == PhysicalType::INT64;
-                if times.is_some_and(|times| !is_number(times)) {
-                    return None;
-                }
-                let things = columns.iter().find_map(|column| field(column.field.name(), columns, fields).flatten())?;
-                (things, Some((segment, times)))
-            }
-            _ => return None,
-        };
-        let schema = input.schema();
-        let is_of_form = |leaf: usize, reps: u8| LeafForm::of(&schema.column(leaf)).is_some_and(|f| f.max_rep == reps);
-        let is_deep_enough = schema.column(things).path().parts().len() == THING + 1;
-        if !is_of_form(keys, 1) || !is_of_form(things, 2) || !is_deep_enough {
-            return None;
-        }
-        let defs = [VALUE, THING].map(|depth| def_down_to(schema, things, depth));
-        Some(Self { keys: (keys, def_down_to(schema, keys, MAP)), things, defs, memberships })
-    }
-}
-
-/// The form of a map's values, where it does not depend on the key.
-fn of_any_key(map: &MapShape) -> Option<&Shape> {
-    match &map.values[..] {
-        [of_any_key] if map.named.is_empty() && map.others.is_some() => Some(of_any_key),
-        _ => None,
-    }
-}
-
-/// The leaf of a field, `Some(None)` where it is not asked for.
-fn field(name: &str, columns: &[Column], fields: &[FileColumn]) -> Option<Option<usize>> {
-    let Some(column) = columns.iter().find(|column| column.field.name() == name) else { return Some(None) };
-    match (&column.shape, &find(fields, column.source.as_ref()?)?.kind) {
-        (Shape::Leaf(to), FileKind::Leaf(leaf, from)) if is_alike(from, to) => Some(Some(*leaf)),
-        _ => None,
     }
 }
 

@@ -1,34 +1,29 @@
 //! The second pass over some of the profiles: their rows are read, and those of several rows merged.
 
+mod write;
+
 use super::index::Index;
 use super::kept::Kept;
-use super::maps::Map;
-use super::merge::{At, Candidates, gather, merge, unfit};
+use super::merge::{At, Candidates, gather, merge};
 use super::rank::{NO_TIME, Rank};
-use super::settled::{Choice, HeldRows, Settled, SettledLeaf};
+use super::settled::{HeldRows, Settled};
 use super::verdict::Verdict;
 use crate::batches::{Batches, broken};
-use crate::bounds::Bounds;
 use crate::error::EngineError;
 use crate::gathered::Gathering;
-use crate::identities;
 use crate::input::InputFile;
-use crate::layout::{EventLayout, IDENTITY_MAP, PROFILE_ID};
-use crate::leaf::{Damaged, EncodeError, HeldLeaf, LeafEncoder};
+use crate::layout::EventLayout;
+use crate::leaf::HeldLeaf;
 use crate::lone::LoneRows;
 use crate::membership::micros;
 use crate::part::{Part, Progress, Step, Tally};
 use crate::row_group::RowGroup;
 use crate::tree::find;
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StructArray, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StructArray, new_null_array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
-use arrow_select::filter::{filter, filter_record_batch};
-use arrow_select::take::take;
 use domain::id::BatchId;
 use domain::instant::Micros;
-use domain::plan::Counts;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::{Stream, StreamExt};
 use std::ops::Range;
@@ -238,7 +233,11 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
             of_group.gather()?;
             let mut gathering = of_group.beside;
             let among = self.leaves.len() + held_leaves.len();
-            held_leaves.push(HeldRows { file, leaves: gathering.hold(input, group).await? });
+            let rows_held = HeldRows { file, leaves: gathering.hold(input, group).await? };
+            if !self.settled.maps.iter().all(|map| map.is_whole(&rows_held)) {
+                return Err(input.damage());
+            }
+            held_leaves.push(rows_held);
             if united.is_empty() {
                 let rows_alone = StructArray::new_empty_fields(rows.len(), None);
                 let batch = form.batch(&self.united, &rows_alone).map_err(|_| input.unfit())?;
@@ -362,127 +361,5 @@ impl<'a, O: ReadObjects + WriteObjects> Round<'a, O> {
         };
         let offsets = OffsetBuffer::from_lengths(lengths);
         Ok(Arc::new(ListArray::try_new(layout.element.clone(), offsets, elements, None)?))
-    }
-
-    /// Writes profiles, but for those with too many identities: what of them is merged already, and the rows that the rest
-    /// is taken from.
-    async fn write<F: Fn(&BatchId, usize) -> Location + Send + Sync>(
-        &self,
-        (merged, events): (RecordBatch, Option<ArrayRef>),
-        (profiles, candidates): (&[u32], &Candidates),
-        batches: &mut Batches<'_, O, F>,
-        counts: &mut Counts,
-    ) -> Result<(), EngineError> {
-        let copies = |row: usize| self.verdict.targets.of(profiles[row] as usize).len() as u64;
-        let layout = self.part.layout;
-        let rows = |row: usize| candidates.of(row).iter().map(|at| self.place(at)).collect();
-        let unite = |map: &'a Map| {
-            let united = map.unite(&self.leaves, (0..profiles.len()).map(rows), copies, counts);
-            united.map(|united| (map, united)).map_err(|damaged| self.held_damage(None, damaged.into()))
-        };
-        let united = self.settled.maps.iter().map(unite).collect::<Result<Vec<_>, _>>()?;
-        let fits = match united.iter().find(|(map, _)| map.name == IDENTITY_MAP) {
-            Some((_, united)) => BooleanArray::from(united.fits.clone()),
-            None => match merged.column_by_name(IDENTITY_MAP).and_then(|column| column.as_map_opt()) {
-                Some(maps) => identities::judge(maps, copies, counts).map_err(broken)?,
-                None => BooleanArray::from(vec![true; profiles.len()]),
-            },
-        };
-        let kept: Vec<usize> = (0..fits.len()).filter(|row| fits.value(*row)).collect();
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let targets = self.verdict.targets.pick(kept.iter().map(|row| profiles[*row] as usize));
-        counts.rows += kept.iter().map(|row| copies(*row)).sum::<u64>();
-        let merged = StructArray::from(filter_record_batch(&merged, &fits).map_err(broken)?);
-        let events = events.map(|events| filter(&events, &fits)).transpose().map_err(broken)?;
-        let columns = 0..layout.schema.fields().len();
-        let mut arrays = Vec::new();
-        for column in columns.clone().filter(|column| !self.settled.makes(*column)) {
-            let events = || events.clone().filter(|_| layout.events_column == Some(column));
-            let made = layout.finish(&merged, column).transpose().map_err(broken)?;
-            arrays.extend(made.or_else(events).map(|made| (column, made)));
-        }
-        let from_leaves = columns.map(|column| column == layout.batch_column || self.settled.makes(column));
-        let from_leaves: Vec<bool> = from_leaves.collect();
-        let all: Vec<u32> = (0..kept.len() as u32).collect();
-        for (batch, mine) in batches.divide(&all, &targets) {
-            let writer = batches.writer(batch)?;
-            let group = writer.group(&from_leaves).await?;
-            let mut bounds = Bounds::default();
-            for (column, array) in &arrays {
-                let array = match mine.len() == all.len() {
-                    true => array.clone(),
-                    false => take(array, &UInt32Array::from(mine.clone()), None).map_err(broken)?,
-                };
-                let field = layout.schema.field(*column);
-                if let (PROFILE_ID, Some(ids)) = (field.name().as_str(), array.as_string_opt::<i32>()) {
-                    ids.iter().flatten().for_each(|id| bounds.widen(id));
-                }
-                group.write_array((*column, field), &array)?;
-            }
-            let mine = || mine.iter().map(|row| kept[*row as usize]);
-            for (column, leaves) in self.settled.columns.iter().enumerate() {
-                let (Some(leaves), Some(encoders)) = (leaves, group.leaves(column)) else { continue };
-                let is_id = layout.schema.field(column).name() == PROFILE_ID;
-                for (leaf, encoder) in leaves.iter().zip(encoders) {
-                    let bounds = is_id.then_some(&mut bounds);
-                    self.settle(leaf, mine().map(|row| candidates.of(row)), encoder, bounds)?;
-                }
-            }
-            for (map, united) in &united {
-                let column = map.exported.as_ref().map(|(column, _)| *column);
-                let encoders = column.and_then(|column| group.leaves(column)).into_iter().flatten();
-                for (leaf, encoder) in encoders.enumerate() {
-                    let damage = |among, error| self.held_damage(among, error);
-                    map.write(leaf, (united, &self.leaves), mine(), encoder, &damage)?;
-                }
-            }
-            writer.added(mine().len(), &bounds).await?;
-        }
-        batches.make_room().await
-    }
-
-    /// Which of the held rows a fragment is among, and its position there.
-    fn place(&self, (batch, row): &At) -> (usize, usize) {
-        let (among, first) = self.places[*batch];
-        (among, first + row)
-    }
-
-    /// The error for leaves that are not what they should be: of the held rows of that number, if it is known which.
-    fn held_damage(&self, among: Option<usize>, error: EncodeError) -> EngineError {
-        match (among.and_then(|among| self.leaves.get(among)), error) {
-            (Some(rows), error) => self.inputs[rows.file].encoding(error),
-            (None, EncodeError::Damaged(_)) => broken(unfit()),
-            (None, EncodeError::Parquet(error)) => EngineError::Encode(error),
-        }
-    }
-
-    /// Adds a leaf of profiles that are made of these rows. Values widen bounds, where there are any.
-    fn settle<'c>(
-        &self,
-        leaf: &SettledLeaf,
-        profiles: impl Iterator<Item = &'c [At]>,
-        encoder: &mut LeafEncoder,
-        mut bounds: Option<&mut Bounds>,
-    ) -> Result<(), EngineError> {
-        let damaged = |damaged: Damaged| self.held_damage(None, damaged.into());
-        let held = leaf.held(&self.leaves).ok_or(Damaged).map_err(damaged)?;
-        encoder.begin_held(self.leaves.len());
-        for candidates in profiles {
-            encoder.begin_row().map_err(EngineError::Encode)?;
-            match held.choose(candidates.iter().map(|at| self.place(at))).map_err(damaged)? {
-                Choice::Nothing(def) => encoder.push_nothing(0, def).map_err(|e| self.held_damage(None, e))?,
-                Choice::Levels((among, leaf), levels, how) => {
-                    let damage = |error| self.held_damage(Some(among), error);
-                    if let Some(bounds) = &mut bounds {
-                        let id = leaf.value(levels.start).map_err(|d| damage(d.into()))?.unwrap_or_default();
-                        bounds.widen(std::str::from_utf8(id).map_err(|_| damage(Damaged.into()))?);
-                    }
-                    encoder.push_held((among, leaf), (levels, 0), how).map_err(damage)?;
-                }
-            }
-        }
-        Ok(())
     }
 }

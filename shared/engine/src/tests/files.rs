@@ -382,6 +382,23 @@ async fn nulls_below_what_a_file_requires_stay_nulls() {
 }
 
 #[tokio::test]
+async fn fields_below_what_a_file_requires_are_merged_as_those_below_what_it_does_not() {
+    let row = |email: Value| json!({ "profileId": "p", "personalEmail": email });
+    let rows = [row(json!({ "label": "y" })), row(json!({ "address": "a", "label": "x" }))];
+    let schema = plain(&rows).schema();
+    let required = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(f.name() != "personalEmail"));
+    let required = batch(&ArrowSchema::new(required.collect::<Vec<_>>()), &rows);
+    let merged = row(json!({ "address": "a", "label": "y" }));
+    for (rows, group_rows) in [(plain(&rows), 10), (required.clone(), 10), (required, 1)] {
+        let store = MemoryObjects::default();
+        let file = put(&store, "a", parquet(&rows, group_rows)).await;
+        let job = Job { unique_profiles: false, ..Job::fields("profileId,personalEmail") };
+        let (exported, _) = job.files(&store, vec![file]).await;
+        assert_eq!(exported, canonical(std::slice::from_ref(&merged)));
+    }
+}
+
+#[tokio::test]
 async fn bounds_are_of_the_exported_ids_in_whatever_order_they_stand() {
     let other = |id: &str| json!({ "profileId": id });
     let mine = |id: &str| member(id, "ups", "s1", "realized", "2018-01-01T00:00:00Z");
