@@ -60,14 +60,14 @@ struct Pieces {
 
 /// Levels that follow one another.
 struct Piece {
-    from: From,
+    levels: Levels,
     /// The repetition level of the first.
     rep: u8,
 }
 
-enum From {
+enum Levels {
     /// Those of held rows of that number.
-    Levels(usize, Range<usize>),
+    Held(usize, Range<usize>),
     /// One, of a definition level at which there is nothing.
     Nothing(u8),
 }
@@ -277,10 +277,10 @@ impl Map {
         encoder.begin_held(held.len());
         for profile in profiles {
             encoder.begin_row().map_err(EngineError::Encode)?;
-            for Piece { from, rep } in pieces.of(profile) {
-                match from {
-                    From::Nothing(def) => encoder.push_nothing(*rep, *def).map_err(|e| error(None, e))?,
-                    From::Levels(among, levels) => {
+            for Piece { levels, rep } in pieces.of(profile) {
+                match levels {
+                    Levels::Nothing(def) => encoder.push_nothing(*rep, *def).map_err(|e| error(None, e))?,
+                    Levels::Held(among, levels) => {
                         let (held, how) = columns.column(*among).ok_or_else(damaged)?;
                         let pushed = encoder.push_held((*among, held), (levels.clone(), *rep), how);
                         pushed.map_err(|e| error(Some(*among), e))?;
@@ -357,18 +357,18 @@ impl Pieces {
     /// Adds a level, as it is held but for its repetition level.
     fn add(&mut self, (among, level, held): Thing<'_>, rep: u8) {
         let begun = self.ends.last().copied().unwrap_or(0);
-        if let Some(Piece { from: From::Levels(of, levels), .. }) = self.pieces[begun..].last_mut()
+        if let Some(Piece { levels: Levels::Held(of, levels), .. }) = self.pieces[begun..].last_mut()
             && (*of, levels.end) == (among, level)
             && held.rep(level) == rep
         {
             levels.end += 1;
         } else {
-            self.pieces.push(Piece { from: From::Levels(among, level..level + 1), rep });
+            self.pieces.push(Piece { levels: Levels::Held(among, level..level + 1), rep });
         }
     }
 
     fn add_nothing(&mut self, def: u8, rep: u8) {
-        self.pieces.push(Piece { from: From::Nothing(def), rep });
+        self.pieces.push(Piece { levels: Levels::Nothing(def), rep });
     }
 
     fn end(&mut self) {
