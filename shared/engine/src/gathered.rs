@@ -39,7 +39,7 @@ pub(crate) struct GatheredLeaf {
 
 enum Made {
     /// To be decoded.
-    Pages(LeafEncoder),
+    Pages(Box<LeafEncoder>),
     /// To be held.
     Held(HeldLeaf),
 }
@@ -99,7 +99,7 @@ impl Gathering {
         }
         let made = match is_held {
             true => Made::Held(HeldLeaf::new(&column).ok_or_else(|| input.damage())?),
-            false => Made::Pages(LeafEncoder::unpacked(column).map_err(EngineError::Encode)?),
+            false => Made::Pages(Box::new(LeafEncoder::unpacked(column).map_err(EngineError::Encode)?)),
         };
         Ok(Some(GatheredLeaf { leaf, rows: self.rows.clone(), made }))
     }
