@@ -60,13 +60,11 @@ pub(crate) fn of_value(shape: &Shape, file: &FileColumn, leaves: &mut Vec<usize>
             columns.iter().try_for_each(|column| of_column(column, fields, leaves))?;
         }
         (Shape::List(_, element), FileKind::List(below)) => of_value(element, below, leaves)?,
-        (Shape::Map(map), FileKind::Map(key, value)) => match &map.values[..] {
-            [of_any_key] if map.named.is_empty() && map.others.is_some() => {
-                of_value(&Shape::Leaf(map.key.clone()), key, leaves)?;
-                of_value(of_any_key, value, leaves)?;
-            }
-            _ => return None,
-        },
+        (Shape::Map(map), FileKind::Map(key, value)) => {
+            let of_any_key = map.of_any_key()?;
+            of_value(&Shape::Leaf(map.key.clone()), key, leaves)?;
+            of_value(of_any_key, value, leaves)?;
+        }
         _ => return None,
     }
     Some(())

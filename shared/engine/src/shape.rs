@@ -48,6 +48,16 @@ pub(crate) struct MapShape {
     pub(crate) others: Option<usize>,
 }
 
+impl MapShape {
+    /// The form of its values, where all keys are kept and it does not depend on them.
+    pub(crate) fn of_any_key(&self) -> Option<&Shape> {
+        match &self.values[..] {
+            [of_any_key] if self.named.is_empty() && self.others.is_some() => Some(of_any_key),
+            _ => None,
+        }
+    }
+}
+
 impl Shape {
     /// The Arrow type.
     pub(crate) fn data_type(&self) -> DataType {

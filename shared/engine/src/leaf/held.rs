@@ -2,6 +2,7 @@
 
 use super::dictionary::{Entries, text_at};
 use super::open::plain_range;
+use super::spans::Run;
 use super::{Damaged, Ids, LeafForm, LeafPage, Spans, ValueForm, Values};
 use parquet::schema::types::ColumnDescriptor;
 use std::ops::Range;
@@ -60,8 +61,7 @@ impl HeldLeaf {
         let before = self.count.1;
         let mut of_values = Vec::new();
         for rows in spans.runs(chosen) {
-            let (levels, values) =
-                (spans.level(rows.start)..spans.level(rows.end), spans.value(rows.start)..spans.value(rows.end));
+            let Run { rows, levels, values } = Run::of(spans, rows);
             if self.form.max_rep > 0 {
                 // The rest of a row goes with its start.
                 let new = rows.clone().skip(usize::from(continues && rows.start == 0));

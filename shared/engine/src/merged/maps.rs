@@ -5,7 +5,7 @@
 
 mod stored;
 
-use super::settled::{HeldRows, SettledLeaf, stored, time, to_leaves};
+use super::settled::{HeldRows, SettledLeaf, file_leaves, time, to_leaves};
 use crate::error::EngineError;
 use crate::identities;
 use crate::input::InputFile;
@@ -123,7 +123,7 @@ impl Map {
             }
             if let Some((_, exported)) = &exported {
                 let column = layout.export.schema.index_of(name).ok().and_then(|at| export.source(at));
-                let Some(leaves) = column.and_then(|c| stored(c, input, &layout.parquet, exported.clone())) else {
+                let Some(leaves) = column.and_then(|c| file_leaves(c, input, &layout.parquet, exported.clone())) else {
                     return Ok(None);
                 };
                 of_export.push(leaves);

@@ -8,13 +8,14 @@
 use super::maps::Map;
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::layout::{BATCH_ID, EVENTS, IDENTITY_MAP, INGEST_TIME, SEGMENT_MEMBERSHIP};
+use crate::layout::{BATCH_ID, BoundForm, EVENTS, IDENTITY_MAP, INGEST_TIME, SEGMENT_MEMBERSHIP};
 use crate::leaf::{Damaged, HeldLeaf, LeafForm, Raise, Widening, settled_from};
 use crate::moved::of_value;
 use crate::part::Part;
 use crate::shape::{Column, Shape};
 use crate::tree::{FileColumn, FileKind, find};
 use crate::writer::leaves_of_columns;
+use domain::plan::DataFile;
 use domain::ports::objects::ReadObjects;
 use parquet::schema::types::SchemaDescriptor;
 use std::collections::{BTreeSet, HashMap};
@@ -31,7 +32,7 @@ pub(super) struct Settled {
 /// A leaf of the export.
 pub(super) struct SettledLeaf {
     /// What each of the part's files has of it; `None`: nothing, nor of the structs around it.
-    files: Vec<Option<Stored>>,
+    files: Vec<Option<FileLeaf>>,
     /// The definition level from which on a row has it.
     there: u8,
     /// Whether it is a time of which the latest counts.
@@ -39,7 +40,7 @@ pub(super) struct SettledLeaf {
 }
 
 /// What a file has of a leaf.
-pub(super) struct Stored {
+pub(super) struct FileLeaf {
     /// The leaf itself, or another one below the innermost struct around it that the file has.
     leaf: usize,
     /// Its levels in terms of the export's leaf.
@@ -59,7 +60,7 @@ pub(super) struct HeldRows {
 /// What held rows have of a leaf of the export.
 pub(super) struct HeldColumns<'h> {
     /// By held rows; `None`: nothing.
-    columns: Vec<Option<(&'h HeldLeaf, &'h Stored)>>,
+    columns: Vec<Option<(&'h HeldLeaf, &'h FileLeaf)>>,
     leaf: &'h SettledLeaf,
 }
 
@@ -75,6 +76,8 @@ impl Settled {
     /// Finds the columns that all files of a part have in the export's form, or not at all.
     pub(super) fn of<O: ReadObjects>(part: &Part<'_, O>, inputs: &[InputFile<O>]) -> Result<Self, EngineError> {
         let layout = part.layout;
+        let bind = |(input, file): (_, &DataFile)| Ok((input, layout.export.bind(file.source, input)?));
+        let forms = inputs.iter().zip(&part.task.part.files).map(bind).collect::<Result<Vec<_>, EngineError>>()?;
         let mut columns = Vec::new();
         for (field, exported) in layout.schema.fields().iter().zip(leaves_of_columns(&layout.parquet)) {
             let in_another_way = [BATCH_ID, EVENTS, IDENTITY_MAP, SEGMENT_MEMBERSHIP];
@@ -83,12 +86,10 @@ impl Settled {
                 columns.push(None);
                 continue;
             };
-            let mut of_files = Vec::new();
-            for (input, file) in inputs.iter().zip(&part.task.part.files) {
-                let form = layout.export.bind(file.source, input)?;
-                of_files.push(form.source(at).and_then(|c| stored(c, input, &layout.parquet, exported.clone())));
-            }
-            let of_files: Option<Vec<_>> = of_files.into_iter().collect();
+            let of_file = |(input, form): &(&InputFile<O>, BoundForm<'_>)| {
+                file_leaves(form.source(at)?, input, &layout.parquet, exported.clone())
+            };
+            let of_files: Option<Vec<_>> = forms.iter().map(of_file).collect();
             let mut leaves = of_files.and_then(|of_files| to_leaves(of_files, &layout.parquet, exported));
             leaves.iter_mut().flatten().for_each(|leaf| leaf.is_latest = field.name() == INGEST_TIME);
             columns.push(leaves);
@@ -158,7 +159,7 @@ impl<'h> HeldColumns<'h> {
             }
         }
         match best {
-            Some((leaf, Stored { raise, widening: Some(widening), .. }, among, row)) => {
+            Some((leaf, FileLeaf { raise, widening: Some(widening), .. }, among, row)) => {
                 Ok(Choice::Levels((among, leaf), leaf.levels(row), (raise, *widening)))
             }
             _ => Ok(Choice::Nothing(reached.map_or(0, |(def, _)| def))),
@@ -173,14 +174,14 @@ pub(super) fn time(value: Option<&[u8]>) -> Option<i64> {
 
 /// The leaves of a column; `None` where a file lacks one that must be there.
 pub(super) fn to_leaves(
-    of_files: Vec<Vec<Option<Stored>>>,
+    of_files: Vec<Vec<Option<FileLeaf>>>,
     export: &SchemaDescriptor,
     exported: Range<usize>,
 ) -> Option<Vec<SettledLeaf>> {
     let mut of_files: Vec<_> = of_files.into_iter().map(Vec::into_iter).collect();
     let leaf = |exported: usize| {
         let files = of_files.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>()?;
-        let is_there = |stored: &Option<Stored>| stored.as_ref().is_some_and(|stored| stored.widening.is_some());
+        let is_there = |stored: &Option<FileLeaf>| stored.as_ref().is_some_and(|stored| stored.widening.is_some());
         let may_lack = LeafForm::of(&export.column(exported))?.max_def > 0;
         let leaf = SettledLeaf { files, there: settled_from(export, exported), is_latest: false };
         (may_lack || leaf.files.iter().all(is_there)).then_some(leaf)
@@ -197,12 +198,12 @@ enum Origin {
 }
 
 /// What a file has of a column's leaves; `None`: the column is not kept as the export has it.
-pub(super) fn stored<O: ReadObjects>(
+pub(super) fn file_leaves<O: ReadObjects>(
     column: &Column,
     input: &InputFile<O>,
     export: &SchemaDescriptor,
     exported: Range<usize>,
-) -> Option<Vec<Option<Stored>>> {
+) -> Option<Vec<Option<FileLeaf>>> {
     let mut origins = Vec::new();
     of_column(column, &input.columns, None, &mut origins)?;
     if origins.len() != exported.len() {
@@ -215,13 +216,13 @@ pub(super) fn stored<O: ReadObjects>(
                 LeafForm::of(&from.column(leaf))?;
                 let widening = Widening::between(&from.column(leaf), &export.column(to))?;
                 let raise = Raise::between((from, leaf), (export, to))?;
-                Some(Some(Stored { leaf, raise, widening: Some(widening) }))
+                Some(Some(FileLeaf { leaf, raise, widening: Some(widening) }))
             }
             Origin::Around(None) => Some(None),
             Origin::Around(Some((leaf, depth))) => {
                 LeafForm::of(&from.column(leaf))?;
                 let raise = Raise::down_to(depth, (from, leaf), (export, to))?;
-                Some(Some(Stored { leaf, raise, widening: None }))
+                Some(Some(FileLeaf { leaf, raise, widening: None }))
             }
         }
     };

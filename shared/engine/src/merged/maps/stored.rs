@@ -4,7 +4,7 @@ use super::{MAP, THING, TIME, VALUE};
 use crate::input::InputFile;
 use crate::leaf::{LeafForm, def_down_to};
 use crate::moved::is_alike;
-use crate::shape::{Column, MapShape, Shape};
+use crate::shape::{Column, Shape};
 use crate::tree::{FileColumn, FileKind, find};
 use domain::ports::objects::ReadObjects;
 use parquet::basic::Type as PhysicalType;
@@ -27,7 +27,7 @@ impl Stored {
         let Shape::Map(map) = &column.shape else { return None };
         let FileKind::Map(key, value) = &file.kind else { return None };
         let FileKind::Leaf(keys, _) = key.kind else { return None };
-        let (things, memberships) = match (of_any_key(map)?, &value.kind) {
+        let (things, memberships) = match (map.of_any_key()?, &value.kind) {
             (Shape::List(_, element), FileKind::List(of_file)) => {
                 let (Shape::Struct(columns), FileKind::Struct(fields)) = (&**element, &of_file.kind) else {
                     return None;
@@ -35,7 +35,7 @@ impl Stored {
                 (field("id", columns, fields)??, None)
             }
             (Shape::Map(segments), FileKind::Map(segment, of_file)) => {
-                let (Shape::Struct(columns), FileKind::Struct(fields)) = (of_any_key(segments)?, &of_file.kind) else {
+                let (Shape::Struct(columns), FileKind::Struct(fields)) = (segments.of_any_key()?, &of_file.kind) else {
                     return None;
                 };
                 let FileKind::Leaf(segment, _) = segment.kind else { return None };
@@ -57,14 +57,6 @@ impl Stored {
         }
         let defs = [VALUE, THING].map(|depth| def_down_to(schema, things, depth));
         Some(Self { keys: (keys, def_down_to(schema, keys, MAP)), things, defs, memberships })
-    }
-}
-
-/// The form of a map's values, where it does not depend on the key.
-fn of_any_key(map: &MapShape) -> Option<&Shape> {
-    match &map.values[..] {
-        [of_any_key] if map.named.is_empty() && map.others.is_some() => Some(of_any_key),
-        _ => None,
     }
 }
 
