@@ -45,8 +45,12 @@ fn export(plan: &Plan, objects: &LocalObjects, threads: usize) -> Outcome<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = plan.parts.get(number as usize) else { return Ok(()) };
-            runtime.block_on(export_one(plan, number, part, objects))?;
+            if number as usize >= plan.parts.len() {
+                return Ok(());
+            }
+            // As the worker is given it, not as it is planned.
+            let part = plan.part(number, 1).ok_or("no such part")?;
+            runtime.block_on(export_one(plan, number, &part, objects))?;
         }
     };
     thread::scope(|scope| {

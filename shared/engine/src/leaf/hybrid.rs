@@ -93,7 +93,6 @@ pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut
 pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
     let end = out.len() + count;
     let groups = count.div_ceil(8);
-    out.reserve(groups * 8);
     match width {
         1 => unpack_small::<T, 1>(packed, groups, out),
         2 => unpack_small::<T, 2>(packed, groups, out),
@@ -102,25 +101,46 @@ pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut
         5 => unpack_small::<T, 5>(packed, groups, out),
         6 => unpack_small::<T, 6>(packed, groups, out),
         7 => unpack_small::<T, 7>(packed, groups, out),
-        8 => unpack_small::<T, 8>(packed, groups, out),
+        8 => out.extend(packed.iter().take(count).map(|byte| T::of((*byte).into()))),
         _ => unpack_large(packed, width, groups, out),
     }
     out.truncate(end);
 }
 
-/// Unpacks values of at most eight bits: spreads those of a group over eight bytes by halving them three times, each half
-/// into a lane of its own.
+/// Unpacks values of less than eight bits.
 fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: usize, out: &mut Vec<T>) {
-    for at in (0..).step_by(WIDTH.into()).take(groups) {
-        let halves = const { ones(4 * WIDTH) };
-        let quarters = const { ones(2 * WIDTH) * 0x1_0000_0001 };
-        let eighths = const { ones(WIDTH) * 0x1_0001_0001_0001 };
-        let mut lanes = word(packed, at);
-        lanes = lanes & halves | (lanes >> (4 * WIDTH) & halves) << 32;
-        lanes = lanes & quarters | (lanes >> (2 * WIDTH) & quarters) << 16;
-        lanes = lanes & eighths | (lanes >> WIDTH & eighths) << 8;
-        out.extend_from_slice(&lanes.to_le_bytes().map(|value| T::of(value.into())));
+    let start = out.len();
+    out.resize(start + groups * 8, T::of(0));
+    let (unpacked, _) = out[start..].as_chunks_mut::<8>();
+    // As long as eight bytes can be read, then with zeros behind the end.
+    let (mut next, mut at) = (unpacked.iter_mut(), 0);
+    for (word, values) in packed.windows(8).step_by(WIDTH.into()).zip(&mut next) {
+        let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *values = spread::<WIDTH>(word).to_le_bytes().map(|value| T::of(value.into()));
+        at += usize::from(WIDTH);
     }
+    for values in next {
+        *values = spread::<WIDTH>(word(packed, at)).to_le_bytes().map(|value| T::of(value.into()));
+        at += usize::from(WIDTH);
+    }
+}
+
+/// Eight values of less than eight bits each, the lowest first, as a byte each.
+#[inline]
+fn spread<const WIDTH: u8>(packed: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    if WIDTH == 1 {
+        // A byte of it for each bit, in which that bit alone is left; then its top bit, whichever it was.
+        let bits = (packed & 0xff) * EACH & 0x8040_2010_0804_0201;
+        return (bits + 0x7f * EACH) >> 7 & EACH;
+    }
+    // Halved three times, each half into a lane of its own.
+    let halves = const { ones(4 * WIDTH) };
+    let quarters = const { ones(2 * WIDTH) * 0x1_0000_0001 };
+    let eighths = const { ones(WIDTH) * 0x1_0001_0001_0001 };
+    let lanes = packed & halves | (packed >> (4 * WIDTH) & halves) << 32;
+    let lanes = lanes & quarters | (lanes >> (2 * WIDTH) & quarters) << 16;
+    lanes & eighths | (lanes >> WIDTH & eighths) << 8
 }
 
 /// Unpacks values of more than eight bits.

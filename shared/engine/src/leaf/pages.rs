@@ -9,6 +9,9 @@ use parquet::column::page::Page;
 use std::borrow::Cow;
 use std::cell::Cell;
 
+/// Bytes before a plain text that tell its length.
+const LENGTH_BYTES: usize = 4;
+
 /// A page's values.
 #[derive(Clone, Debug)]
 pub(crate) enum Values {
@@ -143,6 +146,18 @@ impl<'p> PageView<'p> {
                     (walked, at) = (walked + 1, end);
                 }
             }
+        }
+    }
+
+    /// All values, in order.
+    pub(crate) fn all(&self) -> Result<Vec<&'p [u8]>, Damaged> {
+        match (&self.page.values, self.form.values) {
+            (Values::Plain(bytes), ValueForm::Texts) => {
+                let mut all = Vec::with_capacity(self.page.count.min(bytes.len() / LENGTH_BYTES));
+                LeafPage::each_text(bytes, self.page.count, |text| all.push(text))?;
+                Ok(all)
+            }
+            _ => (0..self.page.count).map(|value| self.get(value)).collect(),
         }
     }
 }

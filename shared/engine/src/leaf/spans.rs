@@ -154,13 +154,15 @@ const STRETCH: usize = 32;
 impl Marks {
     fn of(page: &Arc<LeafPage>, form: LeafForm, continues: bool) -> Self {
         let before = |levels: &[u8], level: u8| {
-            let of_stretch = levels.chunks(STRETCH).map(|stretch| count_of(stretch, level) as u32);
+            let (stretches, rest) = levels.as_chunks::<STRETCH>();
+            let of_stretch = stretches.iter().map(|stretch| count_of(stretch, level));
+            let of_rest = (!rest.is_empty()).then(|| count_of(rest, level));
             let mut next = 0;
             let before = |count| {
-                next += count;
-                next - count
+                next += count as u32;
+                next - count as u32
             };
-            of_stretch.map(before).collect()
+            of_stretch.chain(of_rest).map(before).collect()
         };
         let (rows, values) = (before(&page.reps, 0), before(&page.defs, form.max_def));
         Self { page: page.clone(), max_def: form.max_def, continues, rows, values }

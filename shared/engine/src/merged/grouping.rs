@@ -2,6 +2,7 @@
 
 use super::mentions::{Mentioned, Mentions};
 use super::numbers::Numbers;
+use super::rank::NO_TIME;
 use super::rows::Rows;
 use super::{Work, bytes_of, push};
 use crate::hashes::Hashes;
@@ -26,7 +27,9 @@ pub(super) enum Grouping {
 /// The rows of the id that was seen last.
 pub(super) struct Run {
     id: Option<Vec<u8>>,
-    /// The first of them.
+    /// The only one of them so far, as it is not mentioned: most rows of a part have no other one, and are passed over.
+    unmentioned: Option<(u32, i64)>,
+    /// Where the others are listed.
     start: usize,
     /// Whether one of them is mentioned.
     is_mentioned: bool,
@@ -48,7 +51,7 @@ pub(super) struct Hashed {
 impl Grouping {
     /// By ascending ids.
     pub(super) fn order() -> Self {
-        Self::Order(Run { id: None, start: 0, is_mentioned: false, profiles: 0 })
+        Self::Order(Run { id: None, unmentioned: None, start: 0, is_mentioned: false, profiles: 0 })
     }
 
     /// By hashes. To wait until it is known who is mentioned pays if that is no more than every other row.
@@ -69,16 +72,11 @@ impl Grouping {
     pub(super) fn take(&mut self, rows: &mut Rows, (position, time): (u32, i64), is_mentioned: bool, id: &[u8]) {
         match self {
             Self::Lost => {}
-            Self::Order(run) => {
-                match run.id.as_deref().map_or(Ordering::Greater, |before| id.cmp(before)) {
-                    Ordering::Less => return *self = Self::Lost,
-                    Ordering::Equal => {}
-                    Ordering::Greater => run.begin(rows, id),
-                }
-                run.is_mentioned |= is_mentioned;
-                rows.push(position, time);
-                push(&mut rows.profile, run.profiles);
-            }
+            Self::Order(run) => match run.id.as_deref().map_or(Ordering::Greater, |before| id.cmp(before)) {
+                Ordering::Less => *self = Self::Lost,
+                Ordering::Equal => run.add(rows, (position, time), is_mentioned),
+                Ordering::Greater => run.begin(rows, (position, time), is_mentioned, id),
+            },
             Self::Hash(Hashed { hashes, numbers, of_rows, are_several }) => {
                 let hash = hashes.of(id);
                 rows.push(position, time);
@@ -93,6 +91,32 @@ impl Grouping {
                 }
             }
         }
+    }
+
+    /// Takes in all rows of a page, if they stand in the order that is hoped for and no two of their ids are the same: then
+    /// most of them need not be remembered. Tells whether it has; if not, they are to be taken in one by one. The first one
+    /// has that position in the file, and that number in the row group.
+    pub(super) fn take_distinct(
+        &mut self,
+        rows: &mut Rows,
+        (position, number): (u32, usize),
+        mentioned: &Mentioned<'_>,
+        ids: &[&[u8]],
+    ) -> bool {
+        let Self::Order(run) = self else { return false };
+        let Some(((first, last), id)) = ids.first().zip(ids.len().checked_sub(1)).zip(ids.last()) else { return true };
+        let follows = run.id.as_deref().is_none_or(|before| before < *first);
+        if !follows || !ids.is_sorted_by(|a, b| precedes(a, b)) {
+            return false;
+        }
+        let row = |at: usize| (position + at as u32, NO_TIME);
+        for at in (0..last).filter(|at| mentioned.hold(number + at)) {
+            run.end(rows);
+            run.add(rows, row(at), true);
+        }
+        // There may be more rows of the last one.
+        run.begin(rows, row(last), mentioned.hold(number + last), id);
+        true
     }
 
     /// A file has no more rows.
@@ -150,21 +174,45 @@ impl Grouping {
 }
 
 impl Run {
-    /// Another id.
-    fn begin(&mut self, rows: &mut Rows, id: &[u8]) {
+    /// The first row of another id.
+    fn begin(&mut self, rows: &mut Rows, row: (u32, i64), is_mentioned: bool, id: &[u8]) {
         self.end(rows);
         let known = self.id.get_or_insert_default();
         known.clear();
         known.extend_from_slice(id);
+        match is_mentioned {
+            true => self.add(rows, row, true),
+            false => self.unmentioned = Some(row),
+        }
+    }
+
+    /// A row of that id.
+    fn add(&mut self, rows: &mut Rows, row: (u32, i64), is_mentioned: bool) {
+        self.is_mentioned |= is_mentioned;
+        for (position, time) in self.unmentioned.take().into_iter().chain([row]) {
+            rows.push(position, time);
+            push(&mut rows.profile, self.profiles);
+        }
     }
 
     /// Keeps the rows if one of them is mentioned.
     fn end(&mut self, rows: &mut Rows) {
+        self.unmentioned = None;
         match std::mem::take(&mut self.is_mentioned) {
             true => self.profiles += 1,
             false => rows.truncate(self.start),
         }
         self.start = rows.len();
+    }
+}
+
+/// Whether an id stands before another. Most differ early on.
+fn precedes(id: &[u8], other: &[u8]) -> bool {
+    match (id.first_chunk::<8>(), other.first_chunk::<8>()) {
+        (Some(first), Some(of_other)) if first != of_other => {
+            u64::from_be_bytes(*first) < u64::from_be_bytes(*of_other)
+        }
+        _ => id < other,
     }
 }
 
@@ -179,4 +227,63 @@ fn room<O: ReadObjects + WriteObjects>(work: &Work<'_, O>) -> u64 {
     let slices = work.part.task.part.slice.map_or(1, |slice| u64::from(slice.modulus.max(1)));
     let fits = work.part.task.settings.index_bytes / BYTES_FOR_ROOM;
     (most / slices / work.share.count()).min(MOST_ROOM).min(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_buffer::BooleanBuffer;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Ids that mostly ascend, some of them twice and more; and who is mentioned.
+    fn rows_of_ids() -> impl Strategy<Value = Vec<(String, bool)>> {
+        let step = prop_oneof![8 => 1i32..4, 2 => Just(0), 1 => prop_oneof![20 => 1i32..2, 1 => -3i32..0]];
+        let row = (step, prop::bool::weighted(0.3));
+        prop::collection::vec(row, 0..60).prop_map(|rows| {
+            let mut at = 300;
+            let id = |step| {
+                at += step;
+                // Three have the same first bytes, of which one is short.
+                if at % 3 == 0 { format!("{:03}", at / 3) } else { format!("{:03}-{at:08}", at / 3) }
+            };
+            let (steps, mentioned): (Vec<i32>, Vec<bool>) = rows.into_iter().unzip();
+            steps.into_iter().map(id).zip(mentioned).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_in_order_are_put_together_whatever_their_pages(
+            given in rows_of_ids(),
+            cuts in prop::collection::btree_set(0usize..60, 0..6),
+            all: bool,
+        ) {
+            let mentioned: BooleanBuffer = given.iter().map(|(_, mentioned)| *mentioned).collect();
+            let mentioned = if all { Mentioned::All } else { Mentioned::Some(&mentioned) };
+            let (mut grouping, mut rows) = (Grouping::order(), Rows::default());
+            let ends: BTreeSet<usize> = cuts.into_iter().map(|cut| cut.min(given.len())).chain([given.len()]).collect();
+            let mut start = 0;
+            for end in ends {
+                let ids: Vec<&[u8]> = given[start..end].iter().map(|(id, _)| id.as_bytes()).collect();
+                if !grouping.take_distinct(&mut rows, (start as u32, start), &mentioned, &ids) {
+                    for (row, id) in (start..).zip(ids) {
+                        grouping.take(&mut rows, (row as u32, NO_TIME), mentioned.hold(row), id);
+                    }
+                }
+                start = end;
+            }
+            prop_assert_eq!(grouping.is_lost(), !given.is_sorted_by_key(|(id, _)| id));
+            if !grouping.is_lost() {
+                grouping.end_file(&mut rows);
+                let mut together: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+                (0..).zip(&given).for_each(|(row, (id, _))| together.entry(id).or_default().push(row));
+                let kept = together.into_values().filter(|rows| rows.iter().any(|row| mentioned.hold(*row)));
+                let of_profile = |(profile, rows): (u32, Vec<usize>)| rows.into_iter().map(move |row| (row as u32, profile));
+                let kept: Vec<(u32, u32)> = (0..).zip(kept).flat_map(of_profile).collect();
+                let found: Vec<(u32, u32)> = rows.position.iter().copied().zip(rows.profile.iter().copied()).collect();
+                prop_assert_eq!(found, kept);
+            }
+        }
+    }
 }

@@ -230,27 +230,37 @@ impl<'m> Reading<'m> {
         let (input, first_row) = (group.input, group.input.first_row(group.number));
         let mentions = Mentioned::of(self.mentions, at, group.number);
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
+        let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+            let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
+            let ids = view.all().map_err(|_| input.damage())?;
+            let at = ((first_row + first as u64) as u32, first);
+            if all_are_meant
+                && page.count == page.levels
+                && self.grouping.take_distinct(&mut self.rows, at, &mentions, &ids)
+            {
+                self.admit(work, chunk.kept_bytes(), kept)?;
+                tally.report(0)?;
+                continue;
+            }
             let mut alive = vec![true; page.levels];
             let nothing = StructArray::new_empty_fields(page.levels, None);
             deleted.bury(first_row + first as u64, &nothing, &mut alive).map_err(|_| input.unfit())?;
-            let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
-            let mut value = 0;
-            for (row, alive) in alive.into_iter().enumerate() {
-                let is_there = view.def(row) == chunk.form().max_def;
-                if alive && !is_there {
-                    return Err(ProfileIds::missing(input).into());
+            let (mut row, mut value) = (0, 0);
+            for alive in alive.chunks(work.part.task.settings.row_batch) {
+                for alive in alive {
+                    let is_there = view.def(row) == chunk.form().max_def;
+                    if *alive && !is_there {
+                        return Err(ProfileIds::missing(input).into());
+                    }
+                    if *alive {
+                        let id = ids.get(value).ok_or_else(|| input.damage())?;
+                        self.number(work, (first_row, first + row), mentions.hold(first + row), id, NO_TIME);
+                    }
+                    (row, value) = (row + 1, value + usize::from(is_there));
                 }
-                if alive {
-                    let id = view.get(value).map_err(|_| input.damage())?;
-                    self.number(work, (first_row, first + row), mentions.hold(first + row), id, NO_TIME);
-                }
-                value += usize::from(is_there);
-                if (row + 1) % work.part.task.settings.row_batch == 0 {
-                    self.admit(work, chunk.kept_bytes(), kept)?;
-                }
+                self.admit(work, chunk.kept_bytes(), kept)?;
             }
-            self.admit(work, chunk.kept_bytes(), kept)?;
             tally.report(0)?;
             if self.grouping.is_lost() {
                 return Ok(());
