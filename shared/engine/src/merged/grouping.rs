@@ -238,7 +238,7 @@ mod tests {
 
     /// Ids that mostly ascend, some of them twice and more; and who is mentioned.
     fn rows_of_ids() -> impl Strategy<Value = Vec<(String, bool)>> {
-        let step = prop_oneof![8 => 1i32..4, 2 => Just(0), 1 => prop_oneof![20 => 1i32..2, 1 => -3i32..0]];
+        let step = prop_oneof![30 => 1i32..10, 10 => Just(0), 1 => -60i32..0];
         let row = (step, prop::bool::weighted(0.3));
         prop::collection::vec(row, 0..60).prop_map(|rows| {
             let mut at = 300;
