@@ -131,7 +131,7 @@ fn spread<const WIDTH: u8>(packed: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     if WIDTH == 1 {
         // A byte of it for each bit, in which that bit alone is left; then its top bit, whichever it was.
-        let bits = (packed & 0xff) * EACH & 0x8040_2010_0804_0201;
+        let bits = ((packed & 0xff) * EACH) & 0x8040_2010_0804_0201;
         return (bits + 0x7f * EACH) >> 7 & EACH;
     }
     // Halved three times, each half into a lane of its own.
@@ -145,20 +145,20 @@ fn spread<const WIDTH: u8>(packed: u64) -> u64 {
 
 /// Unpacks values of more than eight bits.
 fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: usize, out: &mut Vec<T>) {
-    let (bits, mask) = (usize::from(width), ones(width));
-    // Four of up to 16 bits lie within eight bytes.
-    let within = if width <= 16 { 4 } else { 1 };
-    for at in (0..).step_by(bits).take(groups) {
-        let mut group = [T::of(0); 8];
-        for (first, values) in (0..).step_by(within).zip(group.chunks_mut(within)) {
-            let bit = first * bits;
-            let mut held = word(packed, at + (bit >> 3)) >> (bit & 7);
-            for value in values {
-                *value = T::of(held & mask);
-                held >>= width;
-            }
+    let (start, bits, mask) = (out.len(), usize::from(width), ones(width));
+    out.resize(start + groups * 8, T::of(0));
+    let (unpacked, _) = out[start..].as_chunks_mut::<8>();
+    let word_at = |at: usize, bit: usize| word(packed, at + (bit >> 3)) >> (bit & 7);
+    for (at, values) in (0..).step_by(bits).zip(unpacked) {
+        if width <= 16 {
+            // Four of them lie within eight bytes.
+            let (low, high) = (word_at(at, 0), word_at(at, 4 * bits));
+            let of = |four: u64, n: usize| T::of(four >> (n * bits) & mask);
+            *values =
+                [of(low, 0), of(low, 1), of(low, 2), of(low, 3), of(high, 0), of(high, 1), of(high, 2), of(high, 3)];
+        } else {
+            *values = std::array::from_fn(|n| T::of(word_at(at, n * bits) & mask));
         }
-        out.extend_from_slice(&group);
     }
 }
 
