@@ -79,7 +79,7 @@ impl Gathering {
     ) -> std::result::Result<(), EngineError> {
         let Some(mut gathered) = self.begin(input, leaf)? else { return Ok(()) };
         while let Some((first_row, page)) =
-            chunk.next(|page| gathered.rows_within(page) > 0).map_err(|_| input.damage())?
+            chunk.next_for(|page| gathered.rows_within(page)).map_err(|_| input.damage())?
         {
             let spans = Spans::of(&page, first_row, chunk.form(), |here| gathered.rows_within(here));
             gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;

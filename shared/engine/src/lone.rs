@@ -294,11 +294,11 @@ impl<'a> LoneRows<'a> {
             encoders.push(encoder);
         }
         let rows = &chosen.rows;
-        let is_asked_for = |page: Range<usize>, beside: Option<&GatheredLeaf>| {
-            !rows_within(rows, page.clone()).is_empty() || beside.is_some_and(|beside| beside.rows_within(page) > 0)
+        let rows_asked_for = |page: Range<usize>, beside: Option<&GatheredLeaf>| {
+            rows_within(rows, page.clone()).len() + beside.map_or(0, |beside| beside.rows_within(page))
         };
         while let Some((first_row, page)) =
-            chunk.next(|page| is_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?
+            chunk.next_for(|page| rows_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?
         {
             let asked_for = |here: Range<usize>| {
                 let beside = beside.as_ref().map_or(0, |beside| beside.rows_within(here.clone()));

@@ -4,7 +4,7 @@ use super::dictionary::Entries;
 use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
-use super::spans::rows_within;
+use super::spans::{SPARSE, rows_within};
 use super::unpack::Unpacker;
 use super::{Damaged, LeafForm, Spans, ValueForm};
 use bytes::{Buf, Bytes};
@@ -96,7 +96,7 @@ const KEPT_BYTES: usize = 32 << 20;
 
 enum Source {
     /// Pages as they are stored, and what unpacks them, where that is not done by their reader.
-    Pages(Box<SerializedPageReader<ChunkBytes>>, Option<Box<Unpacker>>),
+    Pages(Box<SerializedPageReader<ChunkBytes>>, Option<Unpacker>),
     /// Encodings that are not handled here, decoded by Parquet's own reader.
     Records(Box<Records>),
     /// Pages that were kept.
@@ -120,7 +120,7 @@ impl LeafChunk {
         let pages = || SerializedPageReader::new(Arc::new(bytes), stored, rows, locations);
         let pages = catch_unwind(AssertUnwindSafe(pages)).map_err(|_| Damaged)??;
         let source = match handled {
-            true => Source::Pages(Box::new(pages), unpacker.map(Box::new)),
+            true => Source::Pages(Box::new(pages), unpacker),
             false => Source::Records(Box::new(Records::new(chunk.column_descr_ptr(), pages))),
         };
         Ok(Self {
@@ -152,13 +152,22 @@ impl LeafChunk {
         &mut self,
         wanted: impl Fn(Range<usize>) -> bool,
     ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
+        self.next_for(|page| if wanted(page) { usize::MAX } else { 0 })
+    }
+
+    /// The same, where it is known how many rows of a page are asked for: where they are few, its ids are not all unpacked.
+    pub(crate) fn next_for(
+        &mut self,
+        asked: impl Fn(Range<usize>) -> usize,
+    ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
         if let Source::Kept(pages) = &mut self.source {
             // The rest of a row goes with the row.
-            let mut here = pages.filter(|page| wanted(page.first_row.saturating_sub(page.continues())..page.end_row));
+            let mut here =
+                pages.filter(|page| asked(page.first_row.saturating_sub(page.continues())..page.end_row) > 0);
             return Ok(here.next().map(|page| (page.first_row, page.page)));
         }
         // Parquet's reader may panic over damaged bytes; a chunk is not used again after an error.
-        let next = catch_unwind(AssertUnwindSafe(|| self.next_page(wanted))).map_err(|_| Damaged)??;
+        let next = catch_unwind(AssertUnwindSafe(|| self.next_page(asked))).map_err(|_| Damaged)??;
         let Some(page) = next else {
             return if self.next_row == self.rows { Ok(None) } else { Err(Damaged) };
         };
@@ -243,7 +252,7 @@ impl LeafChunk {
         rows: &[u32],
         mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        while let Some((first_row, page)) = self.next(|page| !rows_within(rows, page).is_empty())? {
+        while let Some((first_row, page)) = self.next_for(|page| rows_within(rows, page).len())? {
             let spans = Spans::of(&page, first_row, self.form, |here| rows_within(rows, here).len());
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
@@ -256,7 +265,7 @@ impl LeafChunk {
         Ok(())
     }
 
-    fn next_page(&mut self, wanted: impl Fn(Range<usize>) -> bool) -> Result<Option<LeafPage>, Damaged> {
+    fn next_page(&mut self, asked: impl Fn(Range<usize>) -> usize) -> Result<Option<LeafPage>, Damaged> {
         let (pages, unpacker) = match &mut self.source {
             Source::Pages(pages, unpacker) => (pages, unpacker),
             Source::Records(records) => return records.next(self.form),
@@ -264,13 +273,15 @@ impl LeafChunk {
         };
         while let Some(next) = pages.peek_next_page()? {
             let flat = next.num_levels.filter(|_| self.form.max_rep == 0);
-            if let Some(rows) = next.num_rows.or(flat).filter(|_| !next.is_dict)
-                && rows > 0
-                && !wanted(self.next_row..self.next_row.saturating_add(rows))
-            {
-                pages.skip_next_page()?;
-                self.next_row = self.next_row.checked_add(rows).ok_or(Damaged)?;
-                continue;
+            let mut are_few_asked = false;
+            if let Some(rows) = next.num_rows.or(flat).filter(|rows| *rows > 0 && !next.is_dict) {
+                let asked = asked(self.next_row..self.next_row.saturating_add(rows));
+                if asked == 0 {
+                    pages.skip_next_page()?;
+                    self.next_row = self.next_row.checked_add(rows).ok_or(Damaged)?;
+                    continue;
+                }
+                are_few_asked = asked < rows / SPARSE;
             }
             let Some(page) = next_unpacked(pages, unpacker)? else { break };
             if page.is_dictionary_page() {
@@ -278,7 +289,7 @@ impl LeafChunk {
             } else if page.num_values() as usize > self.levels_left {
                 return Err(Damaged);
             } else if page.num_values() > 0 {
-                return data_page(&page, self.form, self.dictionary.as_ref()).map(Some);
+                return data_page(&page, self.form, self.dictionary.as_ref(), are_few_asked).map(Some);
             }
         }
         Ok(None)
@@ -287,7 +298,7 @@ impl LeafChunk {
 
 fn next_unpacked(
     pages: &mut SerializedPageReader<ChunkBytes>,
-    unpacker: &mut Option<Box<Unpacker>>,
+    unpacker: &Option<Unpacker>,
 ) -> Result<Option<Page>, Damaged> {
     let Some(page) = pages.get_next_page()? else { return Ok(None) };
     match unpacker {

@@ -7,6 +7,7 @@ pub(crate) use closed::EncodedChunk;
 
 use super::dictionary::{Dictionary, Entries, put_plain};
 use super::open::{OpenPage, OpenValues, Texts, plain_range};
+use super::packed::PackedIds;
 use super::spans::Run;
 use super::{Damaged, EncodeError, Ids, LeafForm, LeafPage, Raise, Small, Spans, ValueForm, Values, Widening};
 use parquet::basic::ZstdLevel;
@@ -111,6 +112,10 @@ impl LeafEncoder {
         match (&page.values, &mut self.open.values) {
             (Values::Ids(Ids::Small(ids)), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
             (Values::Ids(Ids::Large(ids)), _) => self.push_ids(ids, &runs, entries.ok_or(Damaged)?, widening)?,
+            (Values::Ids(Ids::Packed(ids)), _) => {
+                let (ids, runs) = few_of(ids, runs)?;
+                self.push_ids(&ids, &runs, entries.ok_or(Damaged)?, widening)?;
+            }
             (Values::Bits(bits), OpenValues::Bits(open)) => extend(open, bits, &runs, |run| &run.values),
             (Values::Plain(bytes), OpenValues::Plain(open)) => {
                 let form = if widening == Widening::None { self.form.values } else { ValueForm::Fixed(4) };
@@ -277,6 +282,20 @@ impl LeafEncoder {
             OpenValues::Ids(_) | OpenValues::Bits(_) => unreachable!("it was just made plain"),
         }
     }
+}
+
+/// The ids of these runs alone, and the runs with where they are among those.
+fn few_of(ids: &PackedIds, runs: Vec<Run>) -> std::result::Result<(Vec<u32>, Vec<Run>), Damaged> {
+    let mut few = Vec::with_capacity(runs.iter().map(|run| run.values.len()).sum());
+    let mut among = Vec::with_capacity(runs.len());
+    for run in runs {
+        let start = few.len();
+        for value in run.values {
+            few.push(ids.get(value).ok_or(Damaged)?);
+        }
+        among.push(Run { values: start..few.len(), ..run });
+    }
+    Ok((few, among))
 }
 
 /// Runs of at most so many are copied one by one.

@@ -105,10 +105,10 @@ impl HeldLeaf {
     ) -> Result<(), Damaged> {
         let last = self.stretches.last_mut().map(|stretch| &mut stretch.values);
         match (&page.values, last) {
-            (Values::Ids(ids), Some(HeldValues::Ids(held, _))) => push_ids(ids, runs, held),
+            (Values::Ids(ids), Some(HeldValues::Ids(held, _))) => push_ids(ids, runs, held)?,
             (Values::Ids(ids), _) => {
                 let mut held = Vec::new();
-                push_ids(ids, runs, &mut held);
+                push_ids(ids, runs, &mut held)?;
                 self.begin(first, HeldValues::Ids(held, entries.ok_or(Damaged)?.clone()));
             }
             (Values::Bits(bits), Some(HeldValues::Bits(held))) => {
@@ -236,11 +236,17 @@ pub(super) fn plain<'b>(form: ValueForm, bytes: &'b [u8], starts: &[u32], at: us
     bytes.get(range).ok_or(Damaged)
 }
 
-fn push_ids(ids: &Ids, runs: &[Range<usize>], held: &mut Vec<u32>) {
+fn push_ids(ids: &Ids, runs: &[Range<usize>], held: &mut Vec<u32>) -> Result<(), Damaged> {
     match ids {
         Ids::Small(ids) => runs.iter().for_each(|run| held.extend(ids[run.clone()].iter().map(|id| u32::from(*id)))),
         Ids::Large(ids) => runs.iter().for_each(|run| held.extend_from_slice(&ids[run.clone()])),
+        Ids::Packed(ids) => {
+            for value in runs.iter().cloned().flatten() {
+                held.push(ids.get(value).ok_or(Damaged)?);
+            }
+        }
     }
+    Ok(())
 }
 
 fn push_plain(

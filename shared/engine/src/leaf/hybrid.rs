@@ -49,34 +49,67 @@ pub(crate) fn constant(mut bytes: &[u8], width: u8, count: usize) -> Option<u64>
 }
 
 /// Adds `count` values of `width` bits (at most 32) to `out`.
-pub(crate) fn decode<T: Small>(mut bytes: &[u8], width: u8, count: usize, out: &mut Vec<T>) -> Result<(), Damaged> {
-    let end = out.len() + count;
+pub(crate) fn decode<T: Small>(bytes: &[u8], width: u8, count: usize, out: &mut Vec<T>) -> Result<(), Damaged> {
+    out.reserve(count + BEYOND);
+    for piece in pieces(bytes, width, count) {
+        match piece? {
+            (Piece::Same(value), values) => out.resize(out.len() + values, T::of(value)),
+            (Piece::Packed(start), values) => unpack(&bytes[start..], width, values, out),
+        }
+    }
+    Ok(())
+}
+
+/// What values are kept in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece {
+    /// A run of one value.
+    Same(u64),
+    /// Packed values, from that byte on.
+    Packed(usize),
+}
+
+/// The pieces that `count` values of `width` bits (at most 32) are kept in, each with how many of them it has.
+pub(super) fn pieces(bytes: &[u8], width: u8, count: usize) -> impl Iterator<Item = Result<(Piece, usize), Damaged>> {
+    let (mut rest, mut left) = (bytes, count);
+    std::iter::from_fn(move || {
+        if left == 0 {
+            return None;
+        }
+        let piece = next_piece(&mut rest, width, left, bytes.len());
+        left = piece.as_ref().map_or(0, |(_, values)| left - values);
+        Some(piece)
+    })
+}
+
+/// Takes the next piece of so many values off the rest of all bytes.
+fn next_piece(rest: &mut &[u8], width: u8, left: usize, all: usize) -> Result<(Piece, usize), Damaged> {
     if width == 0 {
-        out.resize(end, T::of(0));
-        return Ok(());
+        return Ok((Piece::Same(0), left));
     }
     if width > 32 {
         return Err(Damaged);
     }
-    out.reserve(count + BEYOND);
-    while out.len() < end {
-        let header = varint(&mut bytes)?;
-        let (length, left) = (usize::try_from(header >> 1).map_err(|_| Damaged)?, end - out.len());
-        if header & 1 == 0 {
-            let value = T::of(run_value(&mut bytes, width)?);
-            out.resize(out.len() + length.min(left), value);
-            continue;
-        }
-        // The last group may be cut off after the last value.
-        let packed;
-        (packed, bytes) = bytes.split_at(bytes.len().min(length.saturating_mul(width.into())));
-        let values = left.min(length.saturating_mul(8));
-        if (values * usize::from(width)).div_ceil(8) > packed.len() {
-            return Err(Damaged);
-        }
-        unpack(packed, width, values, out);
+    let header = varint(rest)?;
+    let length = usize::try_from(header >> 1).map_err(|_| Damaged)?;
+    if header & 1 == 0 {
+        return Ok((Piece::Same(run_value(rest, width)?), length.min(left)));
     }
-    Ok(())
+    let start = all - rest.len();
+    // The last group may be cut off after the last value.
+    let (packed, behind) = (*rest).split_at(rest.len().min(length.saturating_mul(width.into())));
+    *rest = behind;
+    let values = left.min(length.saturating_mul(8));
+    if (values * usize::from(width)).div_ceil(8) > packed.len() {
+        return Err(Damaged);
+    }
+    Ok((Piece::Packed(start), values))
+}
+
+/// One of packed values of one to 32 bits.
+pub(super) fn value_at(packed: &[u8], width: u8, at: usize) -> u64 {
+    let bit = at * usize::from(width);
+    word(packed, bit >> 3) >> (bit & 7) & ones(width)
 }
 
 /// Adds `count` values that are packed from the most significant bit on, as old writers keep levels. Returns the bytes that

@@ -11,6 +11,7 @@ mod held;
 mod hybrid;
 mod open;
 mod pack;
+mod packed;
 mod pages;
 mod path;
 mod records;

@@ -2,6 +2,7 @@
 
 use super::dictionary::{Entries, text_at};
 use super::hybrid;
+use super::packed::PackedIds;
 use super::{Damaged, LeafForm, ValueForm};
 use bytes::{Buf, Bytes};
 use parquet::basic::Encoding;
@@ -30,6 +31,8 @@ pub(crate) enum Ids {
     Small(Vec<u8>),
     /// Of more.
     Large(Vec<u32>),
+    /// Of a page of which few rows are asked for.
+    Packed(PackedIds),
 }
 
 impl Ids {
@@ -38,20 +41,25 @@ impl Ids {
         match self {
             Self::Small(ids) => ids.get(at).map(|id| u32::from(*id)),
             Self::Large(ids) => ids.get(at).copied(),
+            Self::Packed(ids) => ids.get(at),
         }
     }
 
-    /// Unpacks so many ids of entries up to that one; `Damaged` if one is beyond it.
-    fn decode(bytes: &[u8], count: usize, last: u32) -> Result<Self, Damaged> {
-        let (width, bytes) = bytes.split_first().ok_or(Damaged)?;
+    /// Reads so many ids of entries up to that one; `Damaged` if one is beyond it. Where few are asked for, they stay packed,
+    /// and those are judged as they are looked at.
+    fn decode(bytes: &Bytes, count: usize, last: u32, are_few_asked: bool) -> Result<Self, Damaged> {
+        let (width, packed) = bytes.split_first().ok_or(Damaged)?;
+        if are_few_asked {
+            return PackedIds::new(bytes.slice(1..), *width, count, last).map(Self::Packed);
+        }
         if *width <= 8 {
             let mut ids: Vec<u8> = Vec::new();
-            hybrid::decode(bytes, *width, count, &mut ids)?;
+            hybrid::decode(packed, *width, count, &mut ids)?;
             let most = ids.iter().fold(0, |most, id| (*id).max(most));
             return if u32::from(most) > last { Err(Damaged) } else { Ok(Self::Small(ids)) };
         }
         let mut ids: Vec<u32> = Vec::new();
-        hybrid::decode(bytes, *width, count, &mut ids)?;
+        hybrid::decode(packed, *width, count, &mut ids)?;
         // The top bit is set of an id beyond the last one, or of what is left after it is taken from that, which is no more
         // than the greatest `i32`.
         let top = ids.iter().fold(0, |top, id| top | id | last.wrapping_sub(*id));
@@ -63,6 +71,7 @@ impl Ids {
         match self {
             Self::Small(ids) => ids.capacity(),
             Self::Large(ids) => ids.capacity() * 4,
+            Self::Packed(ids) => ids.memory(),
         }
     }
 }
@@ -167,8 +176,13 @@ pub(super) fn dictionary(page: &Page, form: LeafForm) -> Result<Entries, Damaged
     Entries::new(page.buffer().clone(), page.num_values() as usize, form.values)
 }
 
-/// A data page of a chunk with that dictionary.
-pub(super) fn data_page(page: &Page, form: LeafForm, dictionary: Option<&Entries>) -> Result<LeafPage, Damaged> {
+/// A data page of a chunk with that dictionary; of its rows there may be few that are asked for.
+pub(super) fn data_page(
+    page: &Page,
+    form: LeafForm,
+    dictionary: Option<&Entries>,
+    are_few_asked: bool,
+) -> Result<LeafPage, Damaged> {
     let levels = page.num_values() as usize;
     let (reps, defs, values, encoding) = match page {
         Page::DataPage { buf, encoding, def_level_encoding, rep_level_encoding, .. } => {
@@ -190,7 +204,7 @@ pub(super) fn data_page(page: &Page, form: LeafForm, dictionary: Option<&Entries
         true => levels,
         false => hybrid::count_of(&defs, form.max_def),
     };
-    let values = values_of(values, encoding, count, form.values, dictionary)?;
+    let values = values_of((values, encoding, count), form.values, dictionary, are_few_asked)?;
     Ok(LeafPage { levels, reps, defs, count, values })
 }
 
@@ -229,18 +243,17 @@ fn checked(levels: Vec<u8>, greatest: u8) -> Result<Vec<u8>, Damaged> {
 }
 
 fn values_of(
-    bytes: Bytes,
-    encoding: Encoding,
-    count: usize,
+    (bytes, encoding, count): (Bytes, Encoding, usize),
     form: ValueForm,
     dictionary: Option<&Entries>,
+    are_few_asked: bool,
 ) -> Result<Values, Damaged> {
     match (encoding, form) {
         (Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY, _) => {
             let last = dictionary.map_or(0, Entries::len).checked_sub(1).map(|last| last as u32);
             let ids = match count {
                 0 => Ids::default(),
-                _ => Ids::decode(&bytes, count, last.ok_or(Damaged)?)?,
+                _ => Ids::decode(&bytes, count, last.ok_or(Damaged)?, are_few_asked)?,
             };
             Ok(Values::Ids(ids))
         }

@@ -25,7 +25,7 @@ enum Starts {
 }
 
 /// Of so many rows one is asked for at most, where they are counted and not listed. Tests have small pages, and count often.
-const SPARSE: usize = if cfg!(test) { 1 } else { 16 };
+pub(super) const SPARSE: usize = if cfg!(test) { 1 } else { 16 };
 
 impl Spans {
     /// The rows of a page whose first new row has that number. `asked` tells how many rows of a range will be asked for.

@@ -5,13 +5,18 @@ use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::page::Page;
 use parquet::file::metadata::ColumnChunkMetaData;
+use std::cell::RefCell;
 use std::io::{Cursor, Read};
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::get_frame_content_size;
 
+thread_local! {
+    /// One for all columns that a thread reads.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Unpacks the pages of a column chunk.
 pub(super) struct Unpacker {
-    codec: Decompressor<'static>,
     /// What all pages of the chunk take: no page takes more.
     most_bytes: u64,
 }
@@ -22,14 +27,13 @@ impl Unpacker {
         if !matches!(chunk.compression(), Compression::ZSTD(_)) {
             return Ok(None);
         }
-        let codec = Decompressor::new().map_err(|_| Damaged)?;
         let most_bytes = u64::try_from(chunk.uncompressed_size()).map_err(|_| Damaged)?;
         let packed = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
-        Ok(Some((Self { codec, most_bytes }, packed)))
+        Ok(Some((Self { most_bytes }, packed)))
     }
 
     /// A page as it was before it was packed.
-    pub(super) fn unpack(&mut self, mut page: Page) -> Result<Page, Damaged> {
+    pub(super) fn unpack(&self, mut page: Page) -> Result<Page, Damaged> {
         match &mut page {
             Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = self.bytes(buf, 0)?,
             Page::DataPageV2 { buf, is_compressed, def_levels_byte_len, rep_levels_byte_len, .. } => {
@@ -42,7 +46,7 @@ impl Unpacker {
     }
 
     /// What is packed, behind so many bytes that are not.
-    fn bytes(&mut self, packed: &[u8], levels: usize) -> Result<Bytes, Damaged> {
+    fn bytes(&self, packed: &[u8], levels: usize) -> Result<Bytes, Damaged> {
         let (levels, packed) = packed.split_at_checked(levels).ok_or(Damaged)?;
         let mut unpacked = Vec::new();
         if let Some(bytes) = get_frame_content_size(packed).ok().flatten().filter(|bytes| *bytes <= self.most_bytes) {
@@ -50,7 +54,7 @@ impl Unpacker {
             unpacked.extend_from_slice(levels);
             let mut behind = Cursor::new(&mut unpacked);
             behind.set_position(levels.len() as u64);
-            if self.codec.decompress_to_buffer(packed, &mut behind).is_ok() {
+            if decompress(packed, &mut behind).is_ok() {
                 return Ok(unpacked.into());
             }
         }
@@ -63,4 +67,15 @@ impl Unpacker {
         }
         Ok(unpacked.into())
     }
+}
+
+/// Unpacks a frame behind what is there.
+fn decompress(packed: &[u8], behind: &mut Cursor<&mut Vec<u8>>) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|made| {
+        let codec = match made {
+            Some(codec) => codec,
+            None => made.insert(Decompressor::new()?),
+        };
+        codec.decompress_to_buffer(packed, behind)
+    })
 }

@@ -78,6 +78,10 @@ impl<'w> Places<'w> {
         match &page.values {
             Values::Ids(Ids::Small(ids)) => self.hits(ids, &mut hits),
             Values::Ids(Ids::Large(ids)) => self.hits(ids, &mut hits),
+            Values::Ids(Ids::Packed(ids)) => {
+                let all: Option<Vec<u32>> = (0..page.count).map(|at| ids.get(at)).collect();
+                self.hits(&all.ok_or(Damaged)?, &mut hits);
+            }
             Values::Plain(bytes) => {
                 let mut at = 0;
                 LeafPage::each_text(bytes, page.count, |text| {

@@ -123,7 +123,7 @@ fn written(columns: &[HeldLeaf], column: &ColumnDescPtr, rows: usize) -> (Vec<(P
             entries = Some(dictionary(&page, form).unwrap());
             continue;
         }
-        let page = Arc::new(data_page(&page, form, entries.as_ref()).unwrap());
+        let page = Arc::new(data_page(&page, form, entries.as_ref(), true).unwrap());
         let mut held = HeldLeaf::new(column).unwrap();
         let spans = Spans::of(&page, 0, form, |_| usize::MAX);
         held.push(&page, &spans, &(0..page.levels as u32).collect::<Vec<_>>(), entries.as_ref()).unwrap();
