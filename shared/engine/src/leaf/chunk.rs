@@ -281,10 +281,14 @@ impl LeafChunk {
                     self.next_row = self.next_row.checked_add(rows).ok_or(Damaged)?;
                     continue;
                 }
-                are_few_asked = asked < rows / SPARSE;
+                // What is kept is counted, and is looked at again.
+                are_few_asked = asked < rows / SPARSE && self.kept.is_none();
             }
             let Some(page) = next_unpacked(pages, unpacker)? else { break };
             if page.is_dictionary_page() {
+                if self.dictionary.is_some() {
+                    return Err(Damaged);
+                }
                 self.dictionary = Some(dictionary(&page, self.form)?);
             } else if page.num_values() as usize > self.levels_left {
                 return Err(Damaged);

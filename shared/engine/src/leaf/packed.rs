@@ -4,6 +4,9 @@ use super::Damaged;
 use super::hybrid::{Piece, pieces, value_at};
 use bytes::Bytes;
 
+/// Of ids that stand in smaller pieces than this on average, the pieces would take more than they do unpacked.
+const LEAST_STRETCH: usize = 16;
+
 /// Ids as a page stores them.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedIds {
@@ -18,15 +21,21 @@ pub(crate) struct PackedIds {
 }
 
 impl PackedIds {
-    /// So many ids, of that width, of entries up to the last one.
-    pub(super) fn new(bytes: Bytes, width: u8, count: usize, last: u32) -> Result<Self, Damaged> {
+    /// So many ids, of that width, of entries up to the last one; `None` where they are better unpacked.
+    pub(super) fn new(bytes: Bytes, width: u8, count: usize, last: u32) -> Result<Option<Self>, Damaged> {
         let (mut stretches, mut first) = (Vec::new(), 0);
         for piece in pieces(&bytes, width, count) {
             let (piece, values) = piece?;
+            if values == 0 {
+                continue;
+            }
+            if stretches.len() > count / LEAST_STRETCH {
+                return Ok(None);
+            }
             stretches.push((first, piece));
             first += values as u32;
         }
-        Ok(Self { bytes, width, count, last, stretches })
+        Ok(Some(Self { bytes, width, count, last, stretches }))
     }
 
     /// An id; `None`: there is none, or it is no entry's.
@@ -69,7 +78,10 @@ mod tests {
         fn ids_are_those_that_were_encoded((width, ids) in ids(), last: u32) {
             let mut bytes = Vec::new();
             encode(&ids, width, &mut bytes);
+            let stretches = pieces(&bytes, width, ids.len()).count();
             let packed = PackedIds::new(bytes.into(), width, ids.len(), last).unwrap();
+            prop_assert_eq!(packed.is_none(), stretches > ids.len() / LEAST_STRETCH + 1);
+            let Some(packed) = packed else { return Ok(()) };
             for (at, id) in ids.iter().enumerate() {
                 prop_assert_eq!(packed.get(at), Some(*id).filter(|id| *id <= last));
             }
@@ -81,10 +93,21 @@ mod tests {
             let mut unpacked: Vec<u32> = Vec::new();
             let is_damaged = decode(&bytes, width, count, &mut unpacked).is_err();
             let packed = PackedIds::new(bytes.into(), width, count, u32::MAX);
-            prop_assert_eq!(packed.is_err(), is_damaged);
-            for (packed, at) in packed.iter().flat_map(|packed| (0..count).map(move |at| (packed, at))) {
+            // Of what is better unpacked not all is read.
+            if !matches!(packed, Ok(None)) {
+                prop_assert_eq!(packed.is_err(), is_damaged);
+            }
+            for (packed, at) in packed.iter().flatten().flat_map(|packed| (0..count).map(move |at| (packed, at))) {
                 prop_assert_eq!(packed.get(at), unpacked.get(at).copied());
             }
+        }
+
+        #[test]
+        fn empty_pieces_take_nothing(count in 1usize..1_000, width in 1u8..=8) {
+            // Packed stretches of no groups, then one run.
+            let bytes = [vec![1; count], vec![2, 0]].concat();
+            let packed = PackedIds::new(bytes.into(), width, 1, 0).unwrap().unwrap();
+            prop_assert_eq!((packed.stretches.len(), packed.get(0), packed.get(1)), (1, Some(0), None));
         }
     }
 }

@@ -49,8 +49,8 @@ impl Ids {
     /// and those are judged as they are looked at.
     fn decode(bytes: &Bytes, count: usize, last: u32, are_few_asked: bool) -> Result<Self, Damaged> {
         let (width, packed) = bytes.split_first().ok_or(Damaged)?;
-        if are_few_asked {
-            return PackedIds::new(bytes.slice(1..), *width, count, last).map(Self::Packed);
+        if are_few_asked && let Some(ids) = PackedIds::new(bytes.slice(1..), *width, count, last)? {
+            return Ok(Self::Packed(ids));
         }
         if *width <= 8 {
             let mut ids: Vec<u8> = Vec::new();
@@ -158,15 +158,19 @@ impl<'p> PageView<'p> {
         }
     }
 
-    /// All values, in order.
-    pub(crate) fn all(&self) -> Result<Vec<&'p [u8]>, Damaged> {
+    /// All texts, in order; `None` where there are more of them than different ones.
+    pub(crate) fn distinct(&self) -> Result<Option<Vec<&'p [u8]>>, Damaged> {
+        let count = self.page.count;
         match (&self.page.values, self.form.values) {
             (Values::Plain(bytes), ValueForm::Texts) => {
-                let mut all = Vec::with_capacity(self.page.count.min(bytes.len() / LENGTH_BYTES));
-                LeafPage::each_text(bytes, self.page.count, |text| all.push(text))?;
-                Ok(all)
+                let mut all = Vec::with_capacity(count.min(bytes.len() / LENGTH_BYTES));
+                LeafPage::each_text(bytes, count, |text| all.push(text))?;
+                Ok(Some(all))
             }
-            _ => (0..self.page.count).map(|value| self.get(value)).collect(),
+            (Values::Ids(_), _) if count <= self.entries.map_or(0, Entries::len) => {
+                (0..count).map(|value| self.get(value)).collect::<Result<_, _>>().map(Some)
+            }
+            _ => Ok(None),
         }
     }
 }

@@ -68,6 +68,11 @@ impl Grouping {
         matches!(self, Self::Lost)
     }
 
+    /// Whether ids are hoped to ascend, and did so far.
+    pub(super) fn hopes_for_order(&self) -> bool {
+        matches!(self, Self::Order(_))
+    }
+
     /// Takes a row in.
     pub(super) fn take(&mut self, rows: &mut Rows, (position, time): (u32, i64), is_mentioned: bool, id: &[u8]) {
         match self {

@@ -233,10 +233,11 @@ impl<'m> Reading<'m> {
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
-            let ids = view.all().map_err(|_| input.damage())?;
             let at = ((first_row + first as u64) as u32, first);
             if all_are_meant
                 && page.count == page.levels
+                && self.grouping.hopes_for_order()
+                && let Some(ids) = view.distinct().map_err(|_| input.damage())?
                 && self.grouping.take_distinct(&mut self.rows, at, &mentions, &ids)
             {
                 self.admit(work, chunk.kept_bytes(), kept)?;
@@ -254,7 +255,7 @@ impl<'m> Reading<'m> {
                         return Err(ProfileIds::missing(input).into());
                     }
                     if *alive {
-                        let id = ids.get(value).ok_or_else(|| input.damage())?;
+                        let id = view.get(value).map_err(|_| input.damage())?;
                         self.number(work, (first_row, first + row), mentions.hold(first + row), id, NO_TIME);
                     }
                     (row, value) = (row + 1, value + usize::from(is_there));
