@@ -344,7 +344,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use parquet::column::page::{CompressedPage, PageWriter};
     use parquet::file::metadata::PageEncodingStats;
+    use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
     use parquet::schema::parser::parse_message_type;
     use parquet::schema::types::SchemaDescriptor;
     use std::sync::Arc;
@@ -366,5 +368,44 @@ mod tests {
         assert!(!is_all_ids(&chunk(&[dictionary, ids, plain])));
         assert!(!is_all_ids(&chunk(&[dictionary])), "there may be pages that nothing tells of");
         assert!(!is_all_ids(&ColumnChunkMetaData::builder(schema.column(0)).build().unwrap()));
+    }
+
+    #[test]
+    fn a_second_dictionary_is_damage() {
+        let schema = SchemaDescriptor::new(Arc::new(parse_message_type("message m { required int32 a; }").unwrap()));
+        let dictionary = Page::DictionaryPage {
+            buf: Bytes::from_static(&[7, 0, 0, 0]),
+            num_values: 1,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        let one_id = Page::DataPage {
+            buf: Bytes::from_static(&[1, 2, 0]),
+            num_values: 1,
+            encoding: Encoding::RLE_DICTIONARY,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        for dictionaries in [1, 2] {
+            let mut sink = TrackedWrite::new(Vec::new());
+            let mut writer = SerializedPageWriter::new(&mut sink);
+            for page in vec![dictionary.clone(); dictionaries].into_iter().chain([one_id.clone()]) {
+                let length = page.buffer().len();
+                writer.write_page(CompressedPage::new(page, length)).unwrap();
+            }
+            writer.close().unwrap();
+            let bytes: Bytes = sink.into_inner().unwrap().into();
+            let chunk = ColumnChunkMetaData::builder(schema.column(0))
+                .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
+                .set_total_compressed_size(bytes.len() as i64)
+                .set_total_uncompressed_size(bytes.len() as i64)
+                .set_num_values(1)
+                .set_dictionary_page_offset(Some(0))
+                .build()
+                .unwrap();
+            let mut chunk = LeafChunk::new(ChunkBytes { start: 0, bytes }, &chunk, 1, None).unwrap();
+            assert_eq!(chunk.next(|_| true).is_ok(), dictionaries == 1);
+        }
     }
 }

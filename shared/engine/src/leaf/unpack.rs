@@ -17,7 +17,7 @@ thread_local! {
 
 /// Unpacks the pages of a column chunk.
 pub(super) struct Unpacker {
-    /// What all pages of the chunk take: no page takes more.
+    /// What all pages of the chunk take, and what any page can: no page takes more.
     most_bytes: u64,
 }
 
@@ -27,7 +27,7 @@ impl Unpacker {
         if !matches!(chunk.compression(), Compression::ZSTD(_)) {
             return Ok(None);
         }
-        let most_bytes = u64::try_from(chunk.uncompressed_size()).map_err(|_| Damaged)?;
+        let most_bytes = u64::try_from(chunk.uncompressed_size()).map_err(|_| Damaged)?.min(i32::MAX as u64);
         let packed = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
         Ok(Some((Self { most_bytes }, packed)))
     }
@@ -50,7 +50,7 @@ impl Unpacker {
         let (levels, packed) = packed.split_at_checked(levels).ok_or(Damaged)?;
         let mut unpacked = Vec::new();
         if let Some(bytes) = get_frame_content_size(packed).ok().flatten().filter(|bytes| *bytes <= self.most_bytes) {
-            unpacked.reserve_exact(levels.len() + bytes as usize);
+            unpacked.try_reserve_exact(levels.len() + bytes as usize).map_err(|_| Damaged)?;
             unpacked.extend_from_slice(levels);
             let mut behind = Cursor::new(&mut unpacked);
             behind.set_position(levels.len() as u64);
