@@ -10,6 +10,7 @@ mod oracle;
 mod packing;
 mod projecting;
 mod properties;
+mod refusals;
 mod requests;
 pub(crate) mod table;
 mod torn;

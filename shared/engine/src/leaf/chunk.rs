@@ -1,5 +1,9 @@
 //! A column chunk, page by page.
 
+mod bytes;
+
+pub(crate) use bytes::ChunkBytes;
+
 use super::dictionary::Entries;
 use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
@@ -7,56 +11,14 @@ use super::records::Records;
 use super::spans::{SPARSE, rows_within};
 use super::unpack::Unpacker;
 use super::{Damaged, LeafForm, Spans, ValueForm};
-use bytes::{Buf, Bytes};
 use parquet::basic::{Encoding, PageType};
 use parquet::column::page::{Page, PageReader};
-use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// The bytes of a column chunk, known by their positions in the file.
-#[derive(Clone, Debug)]
-pub(crate) struct ChunkBytes {
-    /// Where in the file they start.
-    pub(crate) start: u64,
-    /// The bytes.
-    pub(crate) bytes: Bytes,
-}
-
-impl ChunkBytes {
-    fn from(&self, at: u64) -> ParquetResult<Bytes> {
-        let offset = at.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        let offset = offset.filter(|at| *at <= self.bytes.len());
-        offset.map(|at| self.bytes.slice(at..)).ok_or_else(|| ParquetError::EOF("outside of the column chunk".into()))
-    }
-}
-
-impl Length for ChunkBytes {
-    fn len(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
-impl ChunkReader for ChunkBytes {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF("outside of the column chunk".into()));
-        }
-        Ok(bytes.slice(..length))
-    }
-}
 
 /// What a row has on a page.
 pub(crate) struct RowOfPage {
@@ -344,6 +306,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use ::bytes::Bytes;
     use parquet::column::page::{CompressedPage, PageWriter};
     use parquet::file::metadata::PageEncodingStats;
     use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
