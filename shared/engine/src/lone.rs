@@ -293,19 +293,15 @@ impl<'a> LoneRows<'a> {
             encoder.begin_chunk();
             encoders.push(encoder);
         }
-        let rows = &chosen.rows;
-        let rows_asked_for = |page: Range<usize>, beside: Option<&GatheredLeaf>| {
-            rows_within(rows, page.clone()).len() + beside.map_or(0, |beside| beside.rows_within(page))
+        let divided = &chosen.divided;
+        let asked_for = |here: Range<usize>, beside: Option<&GatheredLeaf>| {
+            let of_batch = |(_, rows): &(usize, Vec<u32>)| rows_within(rows, here.clone()).len();
+            divided.iter().map(of_batch).sum::<usize>() + beside.map_or(0, |beside| beside.rows_within(here.clone()))
         };
         while let Some((first_row, page)) =
-            chunk.next_for(|page| rows_asked_for(page, beside.as_deref())).map_err(|_| input.damage())?
+            chunk.next_for(|here| asked_for(here, beside.as_deref())).map_err(|_| input.damage())?
         {
-            let asked_for = |here: Range<usize>| {
-                let beside = beside.as_ref().map_or(0, |beside| beside.rows_within(here.clone()));
-                let of_batch = |(_, rows): &(usize, Vec<u32>)| rows_within(rows, here.clone()).len();
-                beside + chosen.divided.iter().map(of_batch).sum::<usize>()
-            };
-            let spans = Spans::of(&page, first_row, chunk.form(), asked_for);
+            let spans = Spans::of(&page, first_row, chunk.form(), |here| asked_for(here, beside.as_deref()));
             let entries = chunk.dictionary.as_ref();
             if let Some(beside) = &mut beside {
                 beside.push(&page, &spans, entries).map_err(|e| input.encoding(e))?;

@@ -59,10 +59,13 @@ impl Entries {
     }
 }
 
+/// Bytes before a plain text that tell its length.
+pub(super) const LENGTH_BYTES: usize = 4;
+
 /// Where the text behind the length at a position starts and ends.
 pub(crate) fn text_at(bytes: &[u8], at: usize) -> Result<(usize, usize), Damaged> {
-    let length = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Damaged)?;
-    let (start, length) = (at + 4, u32::from_le_bytes(*length) as usize);
+    let length = bytes.get(at..).and_then(|rest| rest.first_chunk::<LENGTH_BYTES>()).ok_or(Damaged)?;
+    let (start, length) = (at + LENGTH_BYTES, u32::from_le_bytes(*length) as usize);
     if length > bytes.len() - start {
         return Err(Damaged);
     }

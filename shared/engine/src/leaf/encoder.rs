@@ -290,9 +290,7 @@ fn few_of(ids: &PackedIds, runs: Vec<Run>) -> std::result::Result<(Vec<u32>, Vec
     let mut among = Vec::with_capacity(runs.len());
     for run in runs {
         let start = few.len();
-        for value in run.values {
-            few.push(ids.get(value).ok_or(Damaged)?);
-        }
+        ids.unpack(run.values, &mut few)?;
         among.push(Run { values: start..few.len(), ..run });
     }
     Ok((few, among))

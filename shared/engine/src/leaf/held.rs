@@ -240,11 +240,7 @@ fn push_ids(ids: &Ids, runs: &[Range<usize>], held: &mut Vec<u32>) -> Result<(),
     match ids {
         Ids::Small(ids) => runs.iter().for_each(|run| held.extend(ids[run.clone()].iter().map(|id| u32::from(*id)))),
         Ids::Large(ids) => runs.iter().for_each(|run| held.extend_from_slice(&ids[run.clone()])),
-        Ids::Packed(ids) => {
-            for value in runs.iter().cloned().flatten() {
-                held.push(ids.get(value).ok_or(Damaged)?);
-            }
-        }
+        Ids::Packed(ids) => runs.iter().try_for_each(|run| ids.unpack(run.clone(), held))?,
     }
     Ok(())
 }

@@ -108,8 +108,7 @@ fn next_piece(rest: &mut &[u8], width: u8, left: usize, all: usize) -> Result<(P
 
 /// One of packed values of one to 32 bits.
 pub(super) fn value_at(packed: &[u8], width: u8, at: usize) -> u64 {
-    let bit = at * usize::from(width);
-    word(packed, bit >> 3) >> (bit & 7) & ones(width)
+    bits_from(packed, at * usize::from(width)) & ones(width)
 }
 
 /// Adds `count` values that are packed from the most significant bit on, as old writers keep levels. Returns the bytes that
@@ -181,16 +180,15 @@ fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: usize, out: &mut Vec
     let (start, bits, mask) = (out.len(), usize::from(width), ones(width));
     out.resize(start + groups * 8, T::of(0));
     let (unpacked, _) = out[start..].as_chunks_mut::<8>();
-    let word_at = |at: usize, bit: usize| word(packed, at + (bit >> 3)) >> (bit & 7);
-    for (at, values) in (0..).step_by(bits).zip(unpacked) {
+    for (bit, values) in (0..).step_by(8 * bits).zip(unpacked) {
         if width <= 16 {
             // Four of them lie within eight bytes.
-            let (low, high) = (word_at(at, 0), word_at(at, 4 * bits));
+            let (low, high) = (bits_from(packed, bit), bits_from(packed, bit + 4 * bits));
             let of = |four: u64, n: usize| T::of(four >> (n * bits) & mask);
             *values =
                 [of(low, 0), of(low, 1), of(low, 2), of(low, 3), of(high, 0), of(high, 1), of(high, 2), of(high, 3)];
         } else {
-            *values = std::array::from_fn(|n| T::of(word_at(at, n * bits) & mask));
+            *values = std::array::from_fn(|n| T::of(bits_from(packed, bit + n * bits) & mask));
         }
     }
 }
@@ -198,6 +196,12 @@ fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: usize, out: &mut Vec
 /// As many low bits as that are set, of one to 64.
 const fn ones(bits: u8) -> u64 {
     u64::MAX >> (64 - bits)
+}
+
+/// The bits from that one on: 57 at least, with zeros behind the end.
+#[inline]
+fn bits_from(bytes: &[u8], bit: usize) -> u64 {
+    word(bytes, bit >> 3) >> (bit & 7)
 }
 
 /// Eight bytes from a position on, with zeros behind the end.

@@ -3,6 +3,7 @@
 use super::Damaged;
 use super::hybrid::{Piece, pieces, value_at};
 use bytes::Bytes;
+use std::ops::Range;
 
 /// Of ids that stand in smaller pieces than this on average, the pieces would take more than they do unpacked.
 const LEAST_STRETCH: usize = 16;
@@ -47,6 +48,14 @@ impl PackedIds {
             Piece::Packed(start) => value_at(&self.bytes[*start..], self.width, at - *first as usize) as u32,
         };
         (id <= self.last).then_some(id)
+    }
+
+    /// Adds some of them.
+    pub(crate) fn unpack(&self, range: Range<usize>, out: &mut Vec<u32>) -> Result<(), Damaged> {
+        for at in range {
+            out.push(self.get(at).ok_or(Damaged)?);
+        }
+        Ok(())
     }
 
     /// Bytes that they take in memory.

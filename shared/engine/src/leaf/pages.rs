@@ -1,6 +1,6 @@
 //! Pages of a column chunk: levels as bytes, values as ids or plain.
 
-use super::dictionary::{Entries, text_at};
+use super::dictionary::{Entries, LENGTH_BYTES, text_at};
 use super::hybrid;
 use super::packed::PackedIds;
 use super::{Damaged, LeafForm, ValueForm};
@@ -9,9 +9,6 @@ use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use std::borrow::Cow;
 use std::cell::Cell;
-
-/// Bytes before a plain text that tell its length.
-const LENGTH_BYTES: usize = 4;
 
 /// A page's values.
 #[derive(Clone, Debug)]
@@ -158,9 +155,12 @@ impl<'p> PageView<'p> {
         }
     }
 
-    /// All texts, in order; `None` where there are more of them than different ones.
+    /// The texts of all levels, in order; `None` where one has none, or there are more of them than different ones.
     pub(crate) fn distinct(&self) -> Result<Option<Vec<&'p [u8]>>, Damaged> {
         let count = self.page.count;
+        if count < self.page.levels {
+            return Ok(None);
+        }
         match (&self.page.values, self.form.values) {
             (Values::Plain(bytes), ValueForm::Texts) => {
                 let mut all = Vec::with_capacity(count.min(bytes.len() / LENGTH_BYTES));

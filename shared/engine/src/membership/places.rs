@@ -79,8 +79,9 @@ impl<'w> Places<'w> {
             Values::Ids(Ids::Small(ids)) => self.hits(ids, &mut hits),
             Values::Ids(Ids::Large(ids)) => self.hits(ids, &mut hits),
             Values::Ids(Ids::Packed(ids)) => {
-                let all: Option<Vec<u32>> = (0..page.count).map(|at| ids.get(at)).collect();
-                self.hits(&all.ok_or(Damaged)?, &mut hits);
+                let mut all = Vec::new();
+                ids.unpack(0..page.count, &mut all)?;
+                self.hits(&all, &mut hits);
             }
             Values::Plain(bytes) => {
                 let mut at = 0;

@@ -109,18 +109,18 @@ impl Grouping {
         ids: &[&[u8]],
     ) -> bool {
         let Self::Order(run) = self else { return false };
-        let Some(((first, last), id)) = ids.first().zip(ids.len().checked_sub(1)).zip(ids.last()) else { return true };
+        let (Some(first), Some((last, others))) = (ids.first(), ids.split_last()) else { return true };
         let follows = run.id.as_deref().is_none_or(|before| before < *first);
         if !follows || !ids.is_sorted_by(|a, b| precedes(a, b)) {
             return false;
         }
         let row = |at: usize| (position + at as u32, NO_TIME);
-        for at in (0..last).filter(|at| mentioned.hold(number + at)) {
+        for at in (0..others.len()).filter(|at| mentioned.hold(number + at)) {
             run.end(rows);
             run.add(rows, row(at), true);
         }
         // There may be more rows of the last one.
-        run.begin(rows, row(last), mentioned.hold(number + last), id);
+        run.begin(rows, row(others.len()), mentioned.hold(number + others.len()), last);
         true
     }
 

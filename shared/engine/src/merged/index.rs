@@ -231,12 +231,11 @@ impl<'m> Reading<'m> {
         let mentions = Mentioned::of(self.mentions, at, group.number);
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
+        let may_be_distinct = all_are_meant && self.grouping.hopes_for_order();
         while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
             let at = ((first_row + first as u64) as u32, first);
-            if all_are_meant
-                && page.count == page.levels
-                && self.grouping.hopes_for_order()
+            if may_be_distinct
                 && let Some(ids) = view.distinct().map_err(|_| input.damage())?
                 && self.grouping.take_distinct(&mut self.rows, at, &mentions, &ids)
             {
