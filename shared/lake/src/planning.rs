@@ -121,7 +121,8 @@ impl<'t> Rules<'t> {
         match value.and_then(|v| v.as_primitive_literal()) {
             Some(PrimitiveLiteral::Int(bucket)) if (0..i64::from(n)).contains(&i64::from(bucket)) => Ok(bucket as u32),
             _ => Err(Refusal(format!(
-                "the file {} of {} lies in no bucket: rows without {} cannot be exported; delete them and try again",
+                "the file {} of {} lies in no bucket: rows without {} cannot be exported; delete them, rewrite the file if \
+                 that only marked them as deleted, and try again",
                 file_name(entry.file_path()),
                 self.name,
                 self.profile_id
