@@ -7,7 +7,7 @@ use crate::{EngineError, Progress, Step};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema as ArrowSchema, TimeUnit};
 use domain::instant::Micros;
-use domain::ports::objects::{Location, ReadObjects, WriteObjects};
+use domain::ports::objects::{Location, WriteObjects};
 use domain::schema::{Field, Kind};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
@@ -16,18 +16,6 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::MemoryObjects;
-
-pub(super) fn numbered(count: usize) -> Vec<Value> {
-    (0..count).map(|i| member(&format!("p{i:05}"), "ups", "s1", "realized", "2018-01-01T00:00:00Z")).collect()
-}
-
-pub(super) fn plain(rows: &[Value]) -> RecordBatch {
-    batch(&arrow_schema(&source_schema()), rows)
-}
-
-pub(super) async fn objects_below(store: &MemoryObjects, prefix: &str) -> usize {
-    store.list(&Location::new("lake", prefix)).await.unwrap().len()
-}
 
 #[tokio::test]
 async fn ranges_that_tile_a_file_cover_each_row_once() {

@@ -1,6 +1,5 @@
 //! Files that cannot be read, rows that cannot be exported, and stores that fail.
 
-use super::files::{numbered, objects_below, plain};
 use super::table::*;
 use crate::{EngineError, Step};
 use bytes::Bytes;

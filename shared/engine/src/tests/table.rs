@@ -358,3 +358,18 @@ pub fn member(id: &str, namespace: &str, segment: &str, status: &str, time: &str
 fn sendable<T: Send>(future: T) -> T {
     future
 }
+
+/// So many profiles in the segment `ups`, `s1`.
+pub fn numbered(count: usize) -> Vec<Value> {
+    (0..count).map(|i| member(&format!("p{i:05}"), "ups", "s1", "realized", "2018-01-01T00:00:00Z")).collect()
+}
+
+/// Rows of the profile dataset.
+pub fn plain(rows: &[Value]) -> RecordBatch {
+    batch(&arrow_schema(&source_schema()), rows)
+}
+
+/// How many objects a store has below a prefix.
+pub async fn objects_below(store: &MemoryObjects, prefix: &str) -> usize {
+    store.list(&Location::new("lake", prefix)).await.unwrap().len()
+}
