@@ -50,8 +50,7 @@ pub(crate) fn ids_within<O: ReadObjects>(
     }
     let mut chunk = input.open_chunk(group, leaf, bytes)?;
     let all: Vec<u32> = (0..input.rows(group) as u32).collect();
-    while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-        let spans = Spans::of(&page, first_row, chunk.form(), |here| here.len());
+    while let Some((spans, page)) = chunk.next_for(|here| here.len()).map_err(|_| input.damage())? {
         widen(&mut bounds, (&page, &spans), &all, chunk.dictionary.as_ref()).map_err(|_| input.damage())?;
     }
     Ok(bounds)

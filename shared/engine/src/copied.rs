@@ -2,7 +2,7 @@
 
 use crate::error::EngineError;
 use crate::input::InputFile;
-use crate::leaf::{ChunkBytes, EncodedChunk, LeafEncoder, Spans};
+use crate::leaf::{ChunkBytes, EncodedChunk, LeafEncoder};
 use crate::moved::MovedLeaf;
 use domain::ports::objects::ReadObjects;
 use parquet::basic::{Compression, ZstdLevel};
@@ -47,8 +47,7 @@ pub(crate) fn chunk<O: ReadObjects>(
     let mut encoder = LeafEncoder::new(export, level).map_err(EngineError::Encode)?;
     let mut chunk = input.open_chunk(group, leaf.leaf, bytes)?;
     let all: Vec<u32> = (0..input.rows(group) as u32).collect();
-    while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-        let spans = Spans::of(&page, first_row, chunk.form(), |here| here.len());
+    while let Some((spans, page)) = chunk.next_for(|here| here.len()).map_err(|_| input.damage())? {
         encoder
             .push(&page, &spans, &all, chunk.dictionary.as_ref(), (&leaf.raise, leaf.widening))
             .map_err(|e| input.encoding(e))?;

@@ -78,10 +78,7 @@ impl Gathering {
         mut chunk: LeafChunk,
     ) -> std::result::Result<(), EngineError> {
         let Some(mut gathered) = self.begin(input, leaf)? else { return Ok(()) };
-        while let Some((first_row, page)) =
-            chunk.next_for(|page| gathered.rows_within(page)).map_err(|_| input.damage())?
-        {
-            let spans = Spans::of(&page, first_row, chunk.form(), |here| gathered.rows_within(here));
+        while let Some((spans, page)) = chunk.next_for(|here| gathered.rows_within(here)).map_err(|_| input.damage())? {
             gathered.push(&page, &spans, chunk.dictionary.as_ref()).map_err(|e| input.encoding(e))?;
         }
         self.end(gathered)

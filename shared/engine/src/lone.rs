@@ -298,10 +298,9 @@ impl<'a> LoneRows<'a> {
             let of_batch = |(_, rows): &(usize, Vec<u32>)| rows_within(rows, here.clone()).len();
             divided.iter().map(of_batch).sum::<usize>() + beside.map_or(0, |beside| beside.rows_within(here.clone()))
         };
-        while let Some((first_row, page)) =
+        while let Some((spans, page)) =
             chunk.next_for(|here| asked_for(here, beside.as_deref())).map_err(|_| input.damage())?
         {
-            let spans = Spans::of(&page, first_row, chunk.form(), |here| asked_for(here, beside.as_deref()));
             let entries = chunk.dictionary.as_ref();
             if let Some(beside) = &mut beside {
                 beside.push(&page, &spans, entries).map_err(|e| input.encoding(e))?;
@@ -330,8 +329,7 @@ impl<'a> LoneRows<'a> {
 impl LoneRows<'_> {
     /// Whether a row group of which every row is exported may be copied.
     fn may_be_copied<O: ReadObjects>(&self, input: &InputFile<O>, group: usize) -> bool {
-        let none_decoded = self.from_leaves.iter().all(|from_leaves| *from_leaves);
-        none_decoded
+        !self.from_leaves.contains(&false)
             && self.layout.events_column.is_none()
             && copied::is_worth(input, group, self.moved().map(|(_, _, leaf)| leaf), self.settings.copied_bytes)
     }

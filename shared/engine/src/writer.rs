@@ -243,10 +243,11 @@ impl<U> OpenFile<U> {
         self.close_group()?;
         let schema = self.file.schema_descr();
         // They are made for all columns or none, and each takes memory and time.
-        let mut of_arrays = match from_leaves.iter().all(|from_leaves| *from_leaves) {
-            true => Vec::new().into_iter(),
-            false => self.factory.create_column_writers(self.groups)?.into_iter(),
+        let of_arrays = match from_leaves.contains(&false) {
+            true => self.factory.create_column_writers(self.groups)?,
+            false => Vec::new(),
         };
+        let mut of_arrays = of_arrays.into_iter();
         let mut sinks = Vec::with_capacity(from_leaves.len());
         for (column, leaves) in from_leaves.iter().zip(leaves_of_columns(schema)) {
             let writers: Vec<_> = of_arrays.by_ref().take(leaves.len()).collect();

@@ -1,16 +1,12 @@
 //! A column chunk, page by page.
 
-mod bytes;
-
-pub(crate) use bytes::ChunkBytes;
-
 use super::dictionary::Entries;
 use super::hybrid::count_of;
 use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
 use super::spans::{SPARSE, rows_within};
 use super::unpack::Unpacker;
-use super::{Damaged, LeafForm, Spans, ValueForm};
+use super::{ChunkBytes, Damaged, LeafForm, Spans, ValueForm};
 use parquet::basic::{Encoding, PageType};
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -114,14 +110,20 @@ impl LeafChunk {
         &mut self,
         wanted: impl Fn(Range<usize>) -> bool,
     ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
-        self.next_for(|page| if wanted(page) { usize::MAX } else { 0 })
+        self.next_asked(|page| if wanted(page) { usize::MAX } else { 0 })
     }
 
-    /// The same, where it is known how many rows of a page are asked for: where they are few, its ids are not all unpacked.
+    /// The same with where its rows are, where it is known how many of some rows are asked for: where they are few, its ids are
+    /// not all unpacked, and its rows not all listed.
     pub(crate) fn next_for(
         &mut self,
         asked: impl Fn(Range<usize>) -> usize,
-    ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
+    ) -> Result<Option<(Spans, Arc<LeafPage>)>, Damaged> {
+        let next = self.next_asked(&asked)?;
+        Ok(next.map(|(first_row, page)| (Spans::of(&page, first_row, self.form, asked), page)))
+    }
+
+    fn next_asked(&mut self, asked: impl Fn(Range<usize>) -> usize) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
         if let Source::Kept(pages) = &mut self.source {
             // The rest of a row goes with the row.
             let mut here =
@@ -214,8 +216,7 @@ impl LeafChunk {
         rows: &[u32],
         mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        while let Some((first_row, page)) = self.next_for(|page| rows_within(rows, page).len())? {
-            let spans = Spans::of(&page, first_row, self.form, |here| rows_within(rows, here).len());
+        while let Some((spans, page)) = self.next_for(|here| rows_within(rows, here).len())? {
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
             for (at, row) in (first..).zip(spans.runs(rows).flatten()) {
@@ -306,7 +307,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use ::bytes::Bytes;
+    use bytes::Bytes;
     use parquet::column::page::{CompressedPage, PageWriter};
     use parquet::file::metadata::PageEncodingStats;
     use parquet::file::writer::{SerializedPageWriter, TrackedWrite};

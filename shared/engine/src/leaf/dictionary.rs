@@ -121,7 +121,7 @@ impl Dictionary {
                     }
                     hash = hash.wrapping_add(1);
                 }
-                Entry::Vacant(_) if self.bytes.len() + value.len() + 4 > room => {
+                Entry::Vacant(_) if self.bytes.len() + value.len() + LENGTH_BYTES > room => {
                     self.is_full = true;
                     return None;
                 }

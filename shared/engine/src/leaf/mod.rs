@@ -5,6 +5,7 @@
 //! are renumbered, plain bytes are copied.
 
 mod chunk;
+mod chunk_bytes;
 mod dictionary;
 mod encoder;
 mod held;
@@ -18,7 +19,8 @@ mod records;
 mod spans;
 mod unpack;
 
-pub(crate) use chunk::{ChunkBytes, LeafChunk};
+pub(crate) use chunk::LeafChunk;
+pub(crate) use chunk_bytes::ChunkBytes;
 pub(crate) use dictionary::Entries;
 pub(crate) use encoder::{EncodedChunk, LeafEncoder};
 pub(crate) use held::HeldLeaf;
