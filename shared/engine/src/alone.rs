@@ -13,8 +13,10 @@ use crate::tree::{FileColumn, FileKind, find};
 use arrow_array::{Array, StructArray};
 use domain::id::BatchId;
 use domain::instant::Micros;
+use domain::plan::DataFile;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
+use parquet::file::metadata::PageIndexPolicy;
 
 /// Exports a part in which every row is a profile: file by file, row group by row group, in order.
 pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
@@ -22,25 +24,35 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
     batches: &mut Batches<'_, O, F>,
     tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
 ) -> Result<(), EngineError> {
-    let weight = part.task.part.weight();
     let mut before = 0;
     for file in &part.task.part.files {
-        let input = part.open(file).await?;
-        let source = &part.sources[file.source];
-        let judge = Judge::bind(part, source, &input, part.deletes.of(file, &input))?;
-        let rows = LoneRows::bind(part, file.source, &input)?;
-        let all: u64 = input.groups.iter().map(|&group| input.rows(group)).sum();
-        let (mut read, again) = (0, rows.leaves());
-        for &group in &input.groups {
-            let mut of_group = RowGroup::new(&input, group, &again);
-            let (chosen, targets) = judge.choose(part, &mut of_group, tally).await?;
-            if !chosen.is_empty() {
-                rows.write(&mut of_group, chosen, targets, batches, tally).await?;
-            }
-            read += input.rows(group);
-            tally.report(thousandths(before, weight) + thousandths(file.weight(), weight) * read / all.max(1))?;
-        }
+        export_file(part, (file, &part.open(file, PageIndexPolicy::Skip).await?), before, batches, tally).await?;
         before += file.weight();
+    }
+    Ok(())
+}
+
+/// Exports a file of a part, of which files of that weight are done.
+pub(crate) async fn export_file<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
+    part: &Part<'_, O>,
+    (file, input): (&DataFile, &InputFile<O>),
+    before: u64,
+    batches: &mut Batches<'_, O, F>,
+    tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
+) -> Result<(), EngineError> {
+    let weight = part.task.part.weight();
+    let judge = Judge::bind(part, &part.sources[file.source], input, part.deletes.of(file, input))?;
+    let rows = LoneRows::bind(part, file.source, input)?;
+    let all: u64 = input.groups.iter().map(|&group| input.rows(group)).sum();
+    let (mut read, again) = (0, rows.leaves());
+    for &group in &input.groups {
+        let mut of_group = RowGroup::new(input, group, &again);
+        let (chosen, targets) = judge.choose(part, &mut of_group, tally).await?;
+        if !chosen.is_empty() {
+            rows.write(&mut of_group, chosen, targets, batches, tally).await?;
+        }
+        read += input.rows(group);
+        tally.report(thousandths(before, weight) + thousandths(file.weight(), weight) * read / all.max(1))?;
     }
     Ok(())
 }

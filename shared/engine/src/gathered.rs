@@ -162,7 +162,7 @@ impl Gathering {
         self.read_missing(input, group, |_| true).await?;
         let mask = ProjectionMask::leaves(input.schema(), self.leaves.iter().copied());
         let levels = parquet_to_arrow_field_levels(input.schema(), mask, Some(input.fields()));
-        let gathered = Gathered { rows: self.rows.len(), metadata: input.metadata(), chunks: self.chunks };
+        let gathered = Gathered { rows: self.rows.len(), metadata: input.metadata().clone(), chunks: self.chunks };
         let reader = levels
             .and_then(|levels| ParquetRecordBatchReader::try_new_with_row_groups(&levels, &gathered, at_a_time, None));
         let mut reader = reader.map_err(|e| input.damaged(e))?;

@@ -19,7 +19,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::schema::types::SchemaDescriptor;
 use std::panic::AssertUnwindSafe;
@@ -43,20 +43,31 @@ pub(crate) struct InputFile<O> {
 }
 
 impl<O: ReadObjects> InputFile<O> {
-    /// Reads a file's footer. `names` tells the columns of a file that carries no field ids.
-    pub(crate) async fn open(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
-        match Self::open_as_told(objects, file, names).await {
+    /// Reads a file's footer; whether that of its index, too, which has the least and the greatest value of each page.
+    /// `names` tells the columns of a file that carries no field ids.
+    pub(crate) async fn open(
+        objects: &O,
+        file: &DataFile,
+        names: Option<&NameMapping>,
+        page_bounds: PageIndexPolicy,
+    ) -> Result<Self, EngineError> {
+        match Self::open_as_told(objects, file, names, page_bounds).await {
             Err(error) => Err(explained(objects, file, error).await),
             opened => opened,
         }
     }
 
-    async fn open_as_told(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
+    async fn open_as_told(
+        objects: &O,
+        file: &DataFile,
+        names: Option<&NameMapping>,
+        page_bounds: PageIndexPolicy,
+    ) -> Result<Self, EngineError> {
         let at = Location::parse(&file.location)
             .ok_or_else(|| EngineError::input(&file.location, "its location is no s3 URL"))?;
         let mut ranges = ObjectRanges { objects: Arc::new(objects.clone()), at, bytes: file.bytes };
         // The Arrow schema that some writers embed is of no use: it may hold types that differ from file to file.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_column_index_policy(page_bounds);
         let no_file = "it is no whole Parquet file";
         let metadata = AssertUnwindSafe(ArrowReaderMetadata::load_async(&mut ranges, options.clone()))
             .catch_unwind()
@@ -186,8 +197,8 @@ impl<O: ReadObjects> InputFile<O> {
     }
 
     /// What the footer says.
-    pub(crate) fn metadata(&self) -> Arc<ParquetMetaData> {
-        self.metadata.metadata().clone()
+    pub(crate) fn metadata(&self) -> &Arc<ParquetMetaData> {
+        self.metadata.metadata()
     }
 
     /// The columns as Arrow has them.

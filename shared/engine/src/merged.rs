@@ -1,11 +1,13 @@
 //! Rows that become profiles by merging.
 //!
 //! A first pass over few leaf columns tells which rows belong together ([`index`], [`standing`]) and which profiles are
-//! exported ([`members`], [`verdict`]). A second one reads the rows of those alone: a profile of a single row is written as
+//! exported ([`members`], [`verdict`]). Where everybody is exported, it may tell that nothing is to be merged ([`distinct`]).
+//! A second one reads the rows of those alone: a profile of a single row is written as
 //! it stands, the rows of all others are held until they are merged, as many profiles in a round as fit the memory
 //! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
 //! ([`share`]).
 
+mod distinct;
 mod grouping;
 mod hash;
 mod index;
@@ -16,6 +18,7 @@ mod mentions;
 mod merge;
 mod numbers;
 mod rank;
+mod reach;
 mod round;
 mod rows;
 mod settled;
@@ -27,6 +30,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use crate::alone;
 use crate::batches::Batches;
 use crate::error::EngineError;
 use crate::input::InputFile;
@@ -36,6 +40,7 @@ use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use index::Index;
 use kept::Kept;
+use parquet::file::metadata::PageIndexPolicy;
 use round::Round;
 use settled::Settled;
 use share::Share;
@@ -52,9 +57,16 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
     batches: &mut Batches<'_, O, F>,
     tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
 ) -> Result<(), EngineError> {
+    // Where somebody is wanted, they tell which ids need not be looked at.
+    let page_bounds = if part.wanted.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
-        inputs.push(part.open(file).await?);
+        inputs.push(part.open(file, page_bounds).await?);
+    }
+    if let ([input], [file]) = (&inputs[..], &part.task.part.files[..])
+        && distinct::are_profiles(part, file, input, tally).await?
+    {
+        return alone::export_file(part, (file, input), 0, batches, tally).await;
     }
     let mut left = vec![Share::WHOLE];
     while let Some(share) = left.pop() {

@@ -5,6 +5,7 @@ mod files;
 mod filtering;
 mod foreign;
 mod layouts;
+mod merging;
 mod moving;
 mod oracle;
 mod packing;

@@ -55,7 +55,12 @@ fn stripped(fields: &ArrowFields) -> ArrowFields {
 }
 
 fn encode(batch: &RecordBatch, group: Option<usize>) -> (Bytes, Vec<u64>) {
-    let properties = WriterProperties::builder().set_max_row_group_row_count(group.or(Some(1 << 20))).build();
+    // Files of one row group have pages of two rows, others one page a row group.
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(group.or(Some(1 << 20)))
+        .set_data_page_row_count_limit(if group.is_none() { 2 } else { 1 << 20 })
+        .set_write_batch_size(1)
+        .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options).unwrap();
     writer.write(batch).unwrap();

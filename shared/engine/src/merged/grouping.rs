@@ -109,9 +109,8 @@ impl Grouping {
         ids: &[&[u8]],
     ) -> bool {
         let Self::Order(run) = self else { return false };
-        let (Some(first), Some((last, others))) = (ids.first(), ids.split_last()) else { return true };
-        let follows = run.id.as_deref().is_none_or(|before| before < *first);
-        if !follows || !ids.is_sorted_by(|a, b| precedes(a, b)) {
+        let Some((last, others)) = ids.split_last() else { return true };
+        if !ascend(run.id.as_deref(), ids) {
             return false;
         }
         let row = |at: usize| (position + at as u32, NO_TIME);
@@ -209,6 +208,12 @@ impl Run {
         }
         self.start = rows.len();
     }
+}
+
+/// Whether ids ascend after the one before them, and no two are the same.
+pub(super) fn ascend(before: Option<&[u8]>, ids: &[&[u8]]) -> bool {
+    let follows = ids.first().is_none_or(|first| before.is_none_or(|before| before < *first));
+    follows && ids.is_sorted_by(|a, b| precedes(a, b))
 }
 
 /// Whether an id stands before another. Most differ early on.

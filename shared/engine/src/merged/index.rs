@@ -5,6 +5,7 @@ use super::hash::iceberg_hash;
 use super::kept::Kept;
 use super::mentions::{Mentioned, Mentions};
 use super::rank::NO_TIME;
+use super::reach::Reach;
 use super::rows::Rows;
 use super::standing::Standing;
 use super::{Halt, NUMBERED, Work};
@@ -24,6 +25,7 @@ use domain::ports::objects::{ReadObjects, WriteObjects};
 use domain::registry::IdentityGraph;
 use futures::StreamExt;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Stands for a row that is not meant.
 pub(super) const NO_ROW: u32 = u32::MAX;
@@ -52,15 +54,16 @@ impl Index {
             Some(wanted) => Some(Mentions::read(work, wanted, kept, tally).await?),
             None => None,
         };
-        let mut grouped = None;
+        let reach = mentions.as_ref().and_then(|mentions| Reach::of(work, mentions));
+        let (mut grouped, told) = (None, (mentions.as_ref(), reach.as_ref()));
         if work.inputs.len() == 1 {
-            let reading = Reading::new(mentions.as_ref(), Grouping::order());
+            let reading = Reading::new(told, Grouping::order());
             grouped = reading.all(work, kept, tally).await?;
         }
         let (mut rows, ids) = match grouped {
             Some(grouped) => grouped,
             None => {
-                let reading = Reading::new(mentions.as_ref(), Grouping::hash(work, mentions.as_ref()));
+                let reading = Reading::new(told, Grouping::hash(work, mentions.as_ref()));
                 reading.all(work, kept, tally).await?.unwrap_or_default()
             }
         };
@@ -136,12 +139,14 @@ impl Rows {
 struct Reading<'m> {
     rows: Rows,
     mentions: Option<&'m Mentions>,
+    /// Of ids that lie beyond it, rows are passed over; `None`: of none.
+    reach: Option<&'m Reach>,
     grouping: Grouping,
 }
 
 impl<'m> Reading<'m> {
-    fn new(mentions: Option<&'m Mentions>, grouping: Grouping) -> Self {
-        Self { rows: Rows::default(), mentions, grouping }
+    fn new((mentions, reach): (Option<&'m Mentions>, Option<&'m Reach>), grouping: Grouping) -> Self {
+        Self { rows: Rows::default(), mentions, reach, grouping }
     }
 
     /// Reads all files: the rows, and how many ids they have. `None`: they are not in the order that was hoped for.
@@ -232,7 +237,9 @@ impl<'m> Reading<'m> {
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         let may_be_distinct = all_are_meant && self.grouping.hopes_for_order();
-        while let Some((first, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+        let beyond = self.reach.map_or_else(Vec::new, |reach| reach.beyond(input, group.number, leaf));
+        let is_within = |here: Range<usize>| beyond.binary_search(&here.start).is_err();
+        while let Some((first, page)) = chunk.next(is_within).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
             let at = ((first_row + first as u64) as u32, first);
             if may_be_distinct

@@ -1,6 +1,6 @@
 //! What is read and what is written, file by file.
 
-use super::layouts::{Layout, laid_out};
+use super::layouts::{Layout, laid_out, pages_of_two};
 use super::table::*;
 use crate::input::InputFile;
 use crate::{EngineError, Progress, Step};
@@ -12,6 +12,7 @@ use domain::schema::{Field, Kind};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -147,7 +148,7 @@ async fn large_rows_are_decoded_fewer_at_a_time() {
     let large = |n: usize| json!({ "profileId": "p", "personalEmail": { "label": format!("{n:01000}") } });
     let rows: Vec<_> = (0..200).map(|n| if n < 100 { json!({ "profileId": "p" }) } else { large(n) }).collect();
     let file = put(&store, "a", parquet(&plain(&rows), 100)).await;
-    let input = InputFile::open(&store, &file, None).await.unwrap().with_batch_bytes(20_000);
+    let input = InputFile::open(&store, &file, None, PageIndexPolicy::Skip).await.unwrap().with_batch_bytes(20_000);
     let all: Vec<usize> = (0..19).collect();
     for (group, most) in [(0, 100), (1, 20)] {
         let batches: Vec<_> = input.stream(group, &all, None, 1_000).unwrap().collect().await;
@@ -218,19 +219,6 @@ fn the_sample_files_hold_dictionaries() {
     writer.write(&plain(&numbered(3))).unwrap();
     let footer = writer.close().unwrap();
     assert!(footer.row_group(0).column(0).dictionary_page_offset().is_some());
-}
-
-/// Plain values on pages of two rows.
-fn pages_of_two() -> Layout {
-    Layout {
-        group_rows: 7,
-        page_rows: 2,
-        dictionary: None,
-        second_version: false,
-        compression: Compression::ZSTD(Default::default()),
-        encoding: None,
-        offset_index: true,
-    }
 }
 
 #[tokio::test]

@@ -29,6 +29,19 @@ pub struct Layout {
     pub offset_index: bool,
 }
 
+/// Plain values on pages of two rows.
+pub fn pages_of_two() -> Layout {
+    Layout {
+        group_rows: 7,
+        page_rows: 2,
+        dictionary: None,
+        second_version: false,
+        compression: Compression::ZSTD(Default::default()),
+        encoding: None,
+        offset_index: true,
+    }
+}
+
 /// A Parquet file of a batch, laid out so. An encoding is left to the columns that can have it.
 pub fn laid_out(batch: &RecordBatch, layout: Layout) -> Bytes {
     let version = if layout.second_version { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };

@@ -14,6 +14,7 @@ use domain::plan::Counts;
 use domain::registry::IdentityGraph;
 use futures::TryStreamExt;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::PageIndexPolicy;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -225,7 +226,7 @@ proptest! {
         let (all, some) = runtime.block_on(async {
             let store = MemoryObjects::default();
             let file = put(&store, "a", laid_out(&batch(&arrow_schema(&source_schema()), &rows), layout)).await;
-            let input = InputFile::open(&store, &file, None).await.unwrap();
+            let input = InputFile::open(&store, &file, None, PageIndexPolicy::Skip).await.unwrap();
             let leaves: Vec<usize> = (0..input.schema().num_columns()).collect();
             let numbers: Vec<u32> = (0..).zip(&picked).filter(|(_, picked)| **picked).map(|(row, _)| row).collect();
             let all: Vec<_> = input.stream(0, &leaves, None, 100).unwrap().try_collect().await.unwrap();
