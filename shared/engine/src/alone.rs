@@ -16,7 +16,6 @@ use domain::instant::Micros;
 use domain::plan::DataFile;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use futures::StreamExt;
-use parquet::file::metadata::PageIndexPolicy;
 
 /// Exports a part in which every row is a profile: file by file, row group by row group, in order.
 pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
@@ -26,7 +25,7 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
 ) -> Result<(), EngineError> {
     let mut before = 0;
     for file in &part.task.part.files {
-        export_file(part, (file, &part.open(file, PageIndexPolicy::Skip).await?), before, batches, tally).await?;
+        export_file(part, (file, &part.open(file).await?), before, batches, tally).await?;
         before += file.weight();
     }
     Ok(())

@@ -18,7 +18,6 @@ use domain::ports::objects::ReadObjects;
 use domain::schema::{Field, Kind, Nested};
 use futures::StreamExt;
 use hashbrown::HashTable;
-use parquet::file::metadata::PageIndexPolicy;
 use std::collections::{HashMap, HashSet};
 
 /// Iceberg's field ids and names of a position delete file's columns.
@@ -253,7 +252,7 @@ async fn open<O: ReadObjects>(
         split_offsets: none.0,
         deletes: none.1,
     };
-    InputFile::open(objects, &whole, names, PageIndexPolicy::Skip).await
+    InputFile::open(objects, &whole, names).await
 }
 
 /// The fields from a top-level one down to the one of that id, through structs.

@@ -19,7 +19,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::schema::types::SchemaDescriptor;
 use std::panic::AssertUnwindSafe;
@@ -37,37 +37,26 @@ pub(crate) struct InputFile<O> {
     pub(crate) columns: Vec<FileColumn>,
     /// The row groups to read, by number in the file.
     pub(crate) groups: Vec<usize>,
-    ranges: ObjectRanges<O>,
+    pub(crate) ranges: ObjectRanges<O>,
     metadata: ArrowReaderMetadata,
     batch_bytes: u64,
 }
 
 impl<O: ReadObjects> InputFile<O> {
-    /// Reads a file's footer; whether that of its index, too, which has the least and the greatest value of each page.
-    /// `names` tells the columns of a file that carries no field ids.
-    pub(crate) async fn open(
-        objects: &O,
-        file: &DataFile,
-        names: Option<&NameMapping>,
-        page_bounds: PageIndexPolicy,
-    ) -> Result<Self, EngineError> {
-        match Self::open_as_told(objects, file, names, page_bounds).await {
+    /// Reads a file's footer. `names` tells the columns of a file that carries no field ids.
+    pub(crate) async fn open(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
+        match Self::open_as_told(objects, file, names).await {
             Err(error) => Err(explained(objects, file, error).await),
             opened => opened,
         }
     }
 
-    async fn open_as_told(
-        objects: &O,
-        file: &DataFile,
-        names: Option<&NameMapping>,
-        page_bounds: PageIndexPolicy,
-    ) -> Result<Self, EngineError> {
+    async fn open_as_told(objects: &O, file: &DataFile, names: Option<&NameMapping>) -> Result<Self, EngineError> {
         let at = Location::parse(&file.location)
             .ok_or_else(|| EngineError::input(&file.location, "its location is no s3 URL"))?;
         let mut ranges = ObjectRanges { objects: Arc::new(objects.clone()), at, bytes: file.bytes };
         // The Arrow schema that some writers embed is of no use: it may hold types that differ from file to file.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_column_index_policy(page_bounds);
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let no_file = "it is no whole Parquet file";
         let metadata = AssertUnwindSafe(ArrowReaderMetadata::load_async(&mut ranges, options.clone()))
             .catch_unwind()

@@ -22,6 +22,7 @@ mod lone;
 mod membership;
 mod merged;
 mod moved;
+mod page_bounds;
 mod part;
 mod pieces;
 mod project;

@@ -237,7 +237,8 @@ impl<'a> LoneRows<'a> {
         let (kept, leaves): (Vec<_>, Vec<_>) = self.moved().partition(|(_, _, leaf)| group.has(leaf.leaf));
         for at in kept {
             if let Some(chunk) = group.take(at.2.leaf) {
-                let mut beside = if chunk.is_whole() { group.beside.begin(input, at.2.leaf)? } else { None };
+                let mut beside =
+                    if chunk.holds(group.beside.rows()) { group.beside.begin(input, at.2.leaf)? } else { None };
                 self.move_leaf(input, (at, chunk), chosen, beside.as_mut(), batches).await?;
                 beside.map_or(Ok(()), |beside| group.beside.end(beside))?;
                 tally.report(0)?;

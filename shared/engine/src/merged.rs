@@ -1,13 +1,12 @@
 //! Rows that become profiles by merging.
 //!
 //! A first pass over few leaf columns tells which rows belong together ([`index`], [`standing`]) and which profiles are
-//! exported ([`members`], [`verdict`]). Where everybody is exported, it may tell that nothing is to be merged ([`distinct`]).
+//! exported ([`members`], [`verdict`]). Where everybody is exported, it may tell that nothing is to be merged ([`order`]).
 //! A second one reads the rows of those alone: a profile of a single row is written as
 //! it stands, the rows of all others are held until they are merged, as many profiles in a round as fit the memory
 //! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
 //! ([`share`]).
 
-mod distinct;
 mod grouping;
 mod hash;
 mod index;
@@ -17,6 +16,7 @@ mod members;
 mod mentions;
 mod merge;
 mod numbers;
+mod order;
 mod rank;
 mod reach;
 mod round;
@@ -40,7 +40,7 @@ use domain::id::BatchId;
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
 use index::Index;
 use kept::Kept;
-use parquet::file::metadata::PageIndexPolicy;
+use order::Order;
 use round::Round;
 use settled::Settled;
 use share::Share;
@@ -57,20 +57,17 @@ pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize)
     batches: &mut Batches<'_, O, F>,
     tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
 ) -> Result<(), EngineError> {
-    // Where somebody is wanted, they tell which ids need not be looked at.
-    let page_bounds = if part.wanted.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
-        inputs.push(part.open(file, page_bounds).await?);
+        inputs.push(part.open(file).await?);
     }
-    if let ([input], [file]) = (&inputs[..], &part.task.part.files[..])
-        && distinct::are_profiles(part, file, input, tally).await?
-    {
+    let order = Order::of(part, &inputs, tally).await?;
+    if let (Order::Distinct, [input], [file]) = (order, &inputs[..], &part.task.part.files[..]) {
         return alone::export_file(part, (file, input), 0, batches, tally).await;
     }
     let mut left = vec![Share::WHOLE];
     while let Some(share) = left.pop() {
-        let work = Work { part, inputs: &inputs, share };
+        let work = Work { part, inputs: &inputs, order, share };
         match work.export(batches, tally).await {
             Err(Halt::TooMuch) => left.extend(share.halves()),
             Err(Halt::Failed(error)) => return Err(error),
@@ -98,6 +95,7 @@ impl From<EngineError> for Halt {
 struct Work<'a, O> {
     part: &'a Part<'a, O>,
     inputs: &'a [InputFile<O>],
+    order: Order,
     share: Share,
 }
 

@@ -12,7 +12,6 @@ use crate::source::Source;
 use domain::id::BatchId;
 use domain::plan::{Counts, DataFile, OutputList, PLAN_VERSION, Plan, PlannedPart};
 use domain::ports::objects::{Location, ReadObjects, WriteObjects};
-use parquet::file::metadata::PageIndexPolicy;
 
 /// What is to be exported, and how.
 #[derive(Clone, Copy, Debug)]
@@ -153,14 +152,10 @@ pub(crate) struct Part<'a, O> {
 }
 
 impl<O: ReadObjects> Part<'_, O> {
-    /// Opens one of the part's data files, with the least and the greatest value of each page if that is asked for.
-    pub(crate) async fn open(
-        &self,
-        file: &DataFile,
-        page_bounds: PageIndexPolicy,
-    ) -> Result<InputFile<O>, EngineError> {
+    /// Opens one of the part's data files.
+    pub(crate) async fn open(&self, file: &DataFile) -> Result<InputFile<O>, EngineError> {
         let names = self.sources.get(file.source).and_then(|source| source.planned.name_mapping.as_ref());
-        let input = InputFile::open(self.objects, file, names, page_bounds).await?;
+        let input = InputFile::open(self.objects, file, names).await?;
         Ok(input.with_batch_bytes(self.task.settings.batch_bytes))
     }
 }

@@ -72,23 +72,13 @@ impl<O: ReadObjects> AsyncFileReader for ObjectRanges<O> {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let page_bounds = options.map_or(PageIndexPolicy::Skip, ArrowReaderOptions::column_index_policy);
-            let reader = |page_bounds| {
-                ParquetMetaDataReader::new()
-                    .with_metadata_options(options.map(|o| o.metadata_options().clone()))
-                    .with_column_index_policy(page_bounds)
-                    .with_offset_index_policy(PageIndexPolicy::Optional)
-                    .with_prefetch_hint(Some(TAIL_BYTES))
-            };
             let bytes = self.bytes;
-            match reader(page_bounds).load_and_finish(&mut *self, bytes).await {
-                // Bounds that some writers have got wrong are no reason to refuse a file.
-                Err(error) if page_bounds != PageIndexPolicy::Skip && !matches!(error, ParquetError::External(_)) => {
-                    reader(PageIndexPolicy::Skip).load_and_finish(self, bytes).await
-                }
-                read => read,
-            }
-            .map(Arc::new)
+            let reader = ParquetMetaDataReader::new()
+                .with_metadata_options(options.map(|o| o.metadata_options().clone()))
+                .with_column_index_policy(PageIndexPolicy::Skip)
+                .with_offset_index_policy(PageIndexPolicy::Optional)
+                .with_prefetch_hint(Some(TAIL_BYTES));
+            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
         }
         .boxed()
     }

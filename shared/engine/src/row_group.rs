@@ -62,7 +62,7 @@ impl<'i, O: ReadObjects> RowGroup<'i, O> {
     /// Takes the rows beside off the pages that were kept.
     pub(crate) fn gather(&mut self) -> Result<(), EngineError> {
         for leaf in self.beside.missing() {
-            if let Some(chunk) = self.kept.remove(&leaf).filter(LeafChunk::is_whole) {
+            if let Some(chunk) = self.kept.remove(&leaf).filter(|chunk| chunk.holds(self.beside.rows())) {
                 self.beside.read(self.input, leaf, chunk)?;
             }
         }

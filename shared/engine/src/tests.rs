@@ -4,7 +4,7 @@
 mod files;
 mod filtering;
 mod foreign;
-mod layouts;
+pub(crate) mod layouts;
 mod merging;
 mod moving;
 mod oracle;

@@ -174,6 +174,13 @@ impl LeafChunk {
         pages.as_slice().iter().try_fold(0, end) == Some(self.rows)
     }
 
+    /// Whether the pages of these rows, which are given in order, were kept.
+    pub(crate) fn holds(&self, rows: &[u32]) -> bool {
+        let Source::Kept(pages) = &self.source else { return false };
+        let here = pages.as_slice().iter().map(|page| rows_within(rows, page.first_row..page.end_row).len());
+        self.is_whole() || self.form.max_rep == 0 && here.sum::<usize>() == rows.len()
+    }
+
     /// Bytes that what is kept takes in memory: pages, and the dictionary that they need.
     pub(crate) fn kept_bytes(&self) -> usize {
         match self.kept.is_some() || matches!(self.source, Source::Kept(_)) {

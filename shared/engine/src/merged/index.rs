@@ -4,6 +4,7 @@ use super::grouping::Grouping;
 use super::hash::iceberg_hash;
 use super::kept::Kept;
 use super::mentions::{Mentioned, Mentions};
+use super::order::Order;
 use super::rank::NO_TIME;
 use super::reach::Reach;
 use super::rows::Rows;
@@ -54,9 +55,12 @@ impl Index {
             Some(wanted) => Some(Mentions::read(work, wanted, kept, tally).await?),
             None => None,
         };
-        let reach = mentions.as_ref().and_then(|mentions| Reach::of(work, mentions));
+        let reach = match &mentions {
+            Some(mentions) => Reach::of(work, mentions).await?,
+            None => None,
+        };
         let (mut grouped, told) = (None, (mentions.as_ref(), reach.as_ref()));
-        if work.inputs.len() == 1 {
+        if work.order != Order::None {
             let reading = Reading::new(told, Grouping::order());
             grouped = reading.all(work, kept, tally).await?;
         }
@@ -139,7 +143,7 @@ impl Rows {
 struct Reading<'m> {
     rows: Rows,
     mentions: Option<&'m Mentions>,
-    /// Of ids that lie beyond it, rows are passed over; `None`: of none.
+    /// Rows whose ids lie beyond it are passed over.
     reach: Option<&'m Reach>,
     grouping: Grouping,
 }
@@ -234,10 +238,11 @@ impl<'m> Reading<'m> {
     ) -> Result<(), Halt> {
         let (input, first_row) = (group.input, group.input.first_row(group.number));
         let mentions = Mentioned::of(self.mentions, at, group.number);
+        let beyond = self.reach.map(|reach| reach.beyond((at, input), group.number, leaf));
+        let Some(beyond) = beyond.unwrap_or_else(|| Some(Vec::new())) else { return Ok(()) };
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         let may_be_distinct = all_are_meant && self.grouping.hopes_for_order();
-        let beyond = self.reach.map_or_else(Vec::new, |reach| reach.beyond(input, group.number, leaf));
         let is_within = |here: Range<usize>| beyond.binary_search(&here.start).is_err();
         while let Some((first, page)) = chunk.next(is_within).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());

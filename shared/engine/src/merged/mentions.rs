@@ -11,7 +11,6 @@ use crate::row_group::RowGroup;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 
 /// The rows that mention a wanted segment, of whatever namespace and status.
 pub(super) struct Mentions {
@@ -80,18 +79,6 @@ impl<'m> Mentioned<'m> {
             Self::All => true,
             Self::None => false,
             Self::Some(rows) => row < rows.len() && rows.value(row),
-        }
-    }
-
-    /// Whether one of these rows is among them.
-    pub(super) fn hold_any(&self, here: Range<usize>) -> bool {
-        match self {
-            Self::All => !here.is_empty(),
-            Self::None => false,
-            Self::Some(rows) => {
-                let (start, end) = (here.start.min(rows.len()), here.end.min(rows.len()));
-                rows.slice(start, end.saturating_sub(start)).count_set_bits() > 0
-            }
         }
     }
 }

@@ -2,87 +2,112 @@
 
 use super::Work;
 use super::mentions::{Mentioned, Mentions};
+use crate::error::EngineError;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
+use crate::page_bounds::PageBounds;
 use domain::ports::objects::{ReadObjects, WriteObjects};
-use parquet::basic::{ColumnOrder, SortOrder};
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use std::ops::Range;
 
-/// Stretches of ids, both ends included, in order and apart: every mentioned row's id lies in one.
-pub(super) struct Reach(Vec<(Vec<u8>, Vec<u8>)>);
+/// What is known of the pages of ids.
+pub(super) struct Reach {
+    /// Stretches of ids, both ends included, in order and apart: every mentioned row's id lies in one.
+    stretches: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The bounds of each file's pages.
+    bounds: Vec<PageBounds>,
+}
 
 impl Reach {
-    /// The stretches of the pages that hold the mentioned rows' ids; `None` where a file's index does not tell them.
-    pub(super) fn of<O: ReadObjects + WriteObjects>(work: &Work<'_, O>, mentions: &Mentions) -> Option<Self> {
-        let mut stretches = Vec::new();
-        for (at, (input, file)) in work.inputs.iter().zip(&work.part.task.part.files).enumerate() {
+    /// Finds the stretches of the pages that hold the mentioned rows' ids. `None` where the files' indexes do not tell them, or
+    /// there is no such page, or no other.
+    pub(super) async fn of<O: ReadObjects + WriteObjects>(
+        work: &Work<'_, O>,
+        mentions: &Mentions,
+    ) -> Result<Option<Self>, EngineError> {
+        let (mut reaching, mut are_others) = (Vec::new(), false);
+        for (file, input) in work.inputs.iter().enumerate() {
+            let leaf = leaf_of_ids(work, file);
             for &group in &input.groups {
-                let mentioned = Mentioned::of(Some(mentions), at, group);
-                if let Mentioned::None = mentioned {
+                let mentioned = Mentioned::of(Some(mentions), file, group);
+                let starts = leaf.and_then(|leaf| page_starts(input, group, leaf));
+                let (Some(starts), Mentioned::Some(rows)) = (&starts, &mentioned) else {
+                    if let Mentioned::Some(_) = mentioned {
+                        return Ok(None);
+                    }
+                    are_others |= starts.is_some();
                     continue;
-                }
-                let leaf = ProfileIds::bind(&work.part.sources[file.source], input).leaf_of_texts()?;
-                for page in pages(input, group, leaf)?.iter().filter(|page| mentioned.hold_any(page.rows.clone())) {
-                    let (least, greatest) = page.ids?;
-                    stretches.push((least.to_vec(), greatest.to_vec()));
+                };
+                for (page, here) in starts.windows(2).enumerate() {
+                    let (start, end) = (here[0].min(rows.len()), here[1].min(rows.len()));
+                    match rows.slice(start, end - start).count_set_bits() > 0 {
+                        true => reaching.push((file, group, page)),
+                        false => are_others = true,
+                    }
                 }
             }
         }
-        Some(Self::joined(stretches))
+        if reaching.is_empty() || !are_others {
+            return Ok(None);
+        }
+        let mut bounds = Vec::with_capacity(work.inputs.len());
+        for (file, input) in work.inputs.iter().enumerate() {
+            bounds.push(match leaf_of_ids(work, file) {
+                Some(leaf) => input.page_bounds(leaf).await?,
+                None => PageBounds::default(),
+            });
+        }
+        let stretch = |(file, group, page): (usize, usize, usize)| {
+            bounds[file].of(group, page).map(|(least, greatest)| (least.to_vec(), greatest.to_vec()))
+        };
+        let stretches = reaching.into_iter().map(stretch).collect::<Option<Vec<_>>>();
+        Ok(stretches.map(|stretches| Self { stretches: joined(stretches), bounds }))
     }
 
-    fn joined(mut stretches: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        stretches.sort_unstable();
-        stretches.dedup_by(|next, before| {
-            let meets = next.0 <= before.1;
-            if meets && next.1 > before.1 {
-                before.1 = std::mem::take(&mut next.1);
-            }
-            meets
-        });
-        Self(stretches)
-    }
-
-    /// The first rows of those pages of a row group that hold no id within.
-    pub(super) fn beyond<O: ReadObjects>(&self, input: &InputFile<O>, group: usize, leaf: usize) -> Vec<usize> {
-        let is_beyond = |page: &IdPage<'_>| page.ids.is_some_and(|(least, greatest)| !self.meets(least, greatest));
-        let pages = pages(input, group, leaf).unwrap_or_default();
-        pages.iter().filter(|page| is_beyond(page)).map(|page| page.rows.start).collect()
-    }
-
-    fn meets(&self, least: &[u8], greatest: &[u8]) -> bool {
-        let next = self.0.partition_point(|(_, end)| end.as_slice() < least);
-        self.0.get(next).is_some_and(|(start, _)| start.as_slice() <= greatest)
+    /// The first rows of those pages of a row group that hold no id within; `None`: of all its pages.
+    pub(super) fn beyond<O: ReadObjects>(
+        &self,
+        (file, input): (usize, &InputFile<O>),
+        group: usize,
+        leaf: usize,
+    ) -> Option<Vec<usize>> {
+        let starts = page_starts(input, group, leaf).unwrap_or_default();
+        let is_beyond = |page: usize| self.bounds[file].of(group, page).is_some_and(|ids| !meets(&self.stretches, ids));
+        let pages = starts.len().saturating_sub(1);
+        let beyond: Vec<usize> = (0..pages).filter(|page| is_beyond(*page)).map(|page| starts[page]).collect();
+        (pages == 0 || beyond.len() < pages).then_some(beyond)
     }
 }
 
-/// A page of ids.
-struct IdPage<'i> {
-    /// Its rows, by number in the row group.
-    rows: Range<usize>,
-    /// No id on it is less than the first nor greater than the second; `None` where that is not known, or an id is missing.
-    ids: Option<(&'i [u8], &'i [u8])>,
+/// The leaf of a file's profile ids, where they are texts.
+fn leaf_of_ids<O: ReadObjects + WriteObjects>(work: &Work<'_, O>, file: usize) -> Option<usize> {
+    let source = work.part.task.part.files[file].source;
+    ProfileIds::bind(&work.part.sources[source], &work.inputs[file]).leaf_of_texts()
 }
 
-/// The pages of a leaf of ids, where the file has an index that tells where they start and what is on them.
-fn pages<O: ReadObjects>(input: &InputFile<O>, group: usize, leaf: usize) -> Option<Vec<IdPage<'_>>> {
-    let metadata = input.metadata();
-    let is_by_bytes =
-        metadata.file_metadata().column_order(leaf) == ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED);
-    let index = metadata.column_index().filter(|_| is_by_bytes)?.get(group)?.get(leaf)?;
-    let ColumnIndexMetaData::BYTE_ARRAY(index) = index else { return None };
+/// The first row of each page of a leaf column of a row group, and the end of all.
+fn page_starts<O: ReadObjects>(input: &InputFile<O>, group: usize, leaf: usize) -> Option<Vec<usize>> {
     let starts = input.offsets(group, leaf)?.page_locations.iter().map(|page| usize::try_from(page.first_row_index));
-    let mut bounds = starts.collect::<Result<Vec<_>, _>>().ok()?;
-    bounds.push(input.rows(group) as usize);
-    if bounds.len() != index.num_pages() as usize + 1 || bounds[0] != 0 || !bounds.is_sorted_by(|a, b| a < b) {
-        return None;
-    }
-    let page = |(at, rows): (usize, &[usize])| {
-        let ids = index.min_value(at).zip(index.max_value(at)).filter(|_| index.null_count(at) == Some(0));
-        IdPage { rows: rows[0]..rows[1], ids }
-    };
-    Some(bounds.windows(2).enumerate().map(page).collect())
+    let mut starts = starts.collect::<Result<Vec<_>, _>>().ok()?;
+    starts.push(input.rows(group) as usize);
+    (starts[0] == 0 && starts.is_sorted_by(|a, b| a < b)).then_some(starts)
+}
+
+/// The same stretches in order, those together that share an id.
+fn joined(mut stretches: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    stretches.sort_unstable();
+    stretches.dedup_by(|next, before| {
+        let meets = next.0 <= before.1;
+        if meets && next.1 > before.1 {
+            before.1 = std::mem::take(&mut next.1);
+        }
+        meets
+    });
+    stretches
+}
+
+/// Whether one of the stretches has an id of that one.
+fn meets(stretches: &[(Vec<u8>, Vec<u8>)], (least, greatest): (&[u8], &[u8])) -> bool {
+    let next = stretches.partition_point(|(_, end)| end.as_slice() < least);
+    stretches.get(next).is_some_and(|(start, _)| start.as_slice() <= greatest)
 }
 
 #[cfg(test)]
@@ -93,14 +118,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_stretch_is_met_by_what_shares_an_id_with_it(
-            stretches in prop::collection::vec((0u8..40, 0u8..6), 0..8),
+            given in prop::collection::vec((0u8..40, 0u8..6), 0..8),
             (least, length) in (0u8..40, 0u8..6),
         ) {
             let ends = |(least, length): (u8, u8)| (vec![least], vec![least + length]);
-            let is_shared = |id: u8| stretches.iter().any(|(start, length)| (*start..=start + length).contains(&id));
-            let reach = Reach::joined(stretches.iter().copied().map(ends).collect());
-            prop_assert!(reach.0.windows(2).all(|two| two[0].1 < two[1].0));
-            prop_assert_eq!(reach.meets(&[least], &[least + length]), (least..=least + length).any(is_shared));
+            let is_shared = |id: u8| given.iter().any(|(start, length)| (*start..=start + length).contains(&id));
+            let stretches = joined(given.iter().copied().map(ends).collect());
+            prop_assert!(stretches.windows(2).all(|two| two[0].1 < two[1].0));
+            prop_assert_eq!(meets(&stretches, (&[least], &[least + length])), (least..=least + length).any(is_shared));
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::index::Index;
 use super::kept::Kept;
 use super::merge::Candidates;
+use super::order::Order;
 use super::share::Share;
 use super::unite::unite_identities;
 use super::{Halt, Work};
@@ -21,7 +22,6 @@ use arrow_json::ReaderBuilder;
 use domain::plan::{Counts, DataFile, DeleteFile, DeleteKind, PlannedPart, Slice};
 use domain::registry::IdentityGraph;
 use domain::schema::Schema;
-use parquet::file::metadata::PageIndexPolicy;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::MemoryObjects;
@@ -64,9 +64,10 @@ async fn index(job: &Job, store: &MemoryObjects, files: Vec<DataFile>, share: Sh
     let part = Part { objects: store, task, sources, layout, wanted: wanted.as_ref(), deletes };
     let mut inputs = Vec::new();
     for file in &planned.files {
-        inputs.push(InputFile::open(store, file, None, PageIndexPolicy::Skip).await.unwrap());
+        inputs.push(InputFile::open(store, file, None).await.unwrap());
     }
-    let work = Work { part: &part, inputs: &inputs, share };
+    let order = Order::of(&part, &inputs, &mut Tally::new(1, |_| Step::Continue)).await?;
+    let work = Work { part: &part, inputs: &inputs, order, share };
     Index::read(&work, &mut Kept::default(), &mut Tally::new(1, |_| Step::Continue)).await
 }
 
@@ -296,7 +297,7 @@ fn a_namespace_that_a_map_alone_holds_twice_stays_so_and_is_counted_once() {
 async fn what_is_kept_is_counted_with_its_dictionary() {
     let store = MemoryObjects::default();
     let all = rows(1_000);
-    let input = InputFile::open(&store, &file(&store, "a", &all).await, None, PageIndexPolicy::Skip).await.unwrap();
+    let input = InputFile::open(&store, &file(&store, "a", &all).await, None).await.unwrap();
     let mut ids = input.chunks(0, &[0]).await.unwrap().pop().unwrap();
     ids.keep_pages();
     while ids.next(|_| true).unwrap().is_some() {}

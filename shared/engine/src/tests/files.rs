@@ -11,8 +11,6 @@ use domain::ports::objects::{Location, WriteObjects};
 use domain::schema::{Field, Kind};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -148,7 +146,7 @@ async fn large_rows_are_decoded_fewer_at_a_time() {
     let large = |n: usize| json!({ "profileId": "p", "personalEmail": { "label": format!("{n:01000}") } });
     let rows: Vec<_> = (0..200).map(|n| if n < 100 { json!({ "profileId": "p" }) } else { large(n) }).collect();
     let file = put(&store, "a", parquet(&plain(&rows), 100)).await;
-    let input = InputFile::open(&store, &file, None, PageIndexPolicy::Skip).await.unwrap().with_batch_bytes(20_000);
+    let input = InputFile::open(&store, &file, None).await.unwrap().with_batch_bytes(20_000);
     let all: Vec<usize> = (0..19).collect();
     for (group, most) in [(0, 100), (1, 20)] {
         let batches: Vec<_> = input.stream(group, &all, None, 1_000).unwrap().collect().await;

@@ -14,7 +14,6 @@ use domain::plan::Counts;
 use domain::registry::IdentityGraph;
 use futures::TryStreamExt;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::PageIndexPolicy;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -131,13 +130,13 @@ fn layout() -> impl Strategy<Value = Layout> {
         })
 }
 
-/// What a job exports of some files, in order of text, and what it counts.
-async fn exported_rows(job: &Job, files: &[Vec<Value>], layout: Option<Layout>) -> (Vec<String>, Counts) {
+/// What a job exports of some files, which are laid out by turns, in order of text, and what it counts.
+async fn exported_rows(job: &Job, files: &[Vec<Value>], layouts: Option<[Layout; 2]>) -> (Vec<String>, Counts) {
     let store = MemoryObjects::default();
     let mut inputs = Vec::new();
     for (i, rows) in files.iter().enumerate() {
         let rows = batch(&arrow_schema(&source_schema()), rows);
-        let body = layout.map_or_else(|| parquet(&rows, 1_000), |layout| laid_out(&rows, layout));
+        let body = layouts.map_or_else(|| parquet(&rows, 1_000), |layouts| laid_out(&rows, layouts[i % 2]));
         inputs.push(put(&store, &format!("{i}"), body).await);
     }
     let (rows, outputs) = job.files(&store, inputs).await;
@@ -191,7 +190,7 @@ proptest! {
         files in vec(vec((0..6u8, row()), 0..10), 1..4),
         filter in filter(),
         paths in subsequence(PATHS.to_vec(), 0..6),
-        layout in layout(),
+        layouts in [layout(), layout()],
         row_batch in 1..5usize,
         (merge_bytes, batch_bytes) in (select(&[1u64, 500, 2_000]), select(&[1u64, 300, 16 << 20])),
         index_bytes in select(&[1u64, 300, 3_000, 192 << 20]),
@@ -209,7 +208,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let whole = runtime.block_on(exported_rows(&job, &files, None));
         job.settings = crate::Settings { row_batch, merge_bytes, batch_bytes, index_bytes, ..job.settings };
-        prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, Some(layout))), whole);
+        prop_assert_eq!(runtime.block_on(exported_rows(&job, &files, Some(layouts))), whole);
     }
 
     #[test]
@@ -226,7 +225,7 @@ proptest! {
         let (all, some) = runtime.block_on(async {
             let store = MemoryObjects::default();
             let file = put(&store, "a", laid_out(&batch(&arrow_schema(&source_schema()), &rows), layout)).await;
-            let input = InputFile::open(&store, &file, None, PageIndexPolicy::Skip).await.unwrap();
+            let input = InputFile::open(&store, &file, None).await.unwrap();
             let leaves: Vec<usize> = (0..input.schema().num_columns()).collect();
             let numbers: Vec<u32> = (0..).zip(&picked).filter(|(_, picked)| **picked).map(|(row, _)| row).collect();
             let all: Vec<_> = input.stream(0, &leaves, None, 100).unwrap().try_collect().await.unwrap();
