@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::MemoryObjects;
 
-const NOON: &str = "2018-01-01T12:00:00Z";
-
 fn statuses() -> Vec<Value> {
     ["realized", "existing", "exited", "Realized", "", "unknown"]
         .map(|status| member(status, "ups", "s1", status, NOON))

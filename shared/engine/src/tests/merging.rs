@@ -10,8 +10,6 @@ use parquet::file::metadata::PageIndexPolicy;
 use serde_json::{Value, json};
 use testkit::MemoryObjects;
 
-const NOON: &str = "2018-01-01T12:00:00Z";
-
 /// A row of a profile, and whether it mentions the segment; without an id where that is empty.
 fn row((id, mentions): &(&str, bool)) -> Value {
     let mut row =
@@ -102,8 +100,7 @@ async fn everybody(job: Job, rows: &[Value]) -> Vec<String> {
     let store = MemoryObjects::default();
     let layout = Layout { group_rows: 20, ..pages_of_two() };
     let file = put(&store, "a", laid_out(&plain(rows), layout)).await;
-    let outputs = job.export(&store, vec![file], |_| Step::Continue).await.unwrap();
-    let rows = exported(&store, &outputs).await.iter().flat_map(json_rows).collect::<Vec<_>>();
+    let (rows, _) = job.files(&store, vec![file]).await;
     rows.iter().map(|row| row["profileId"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -28,6 +28,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::MemoryObjects;
 
+/// When members of sample segments were qualified.
+pub const NOON: &str = "2018-01-01T12:00:00Z";
+
 /// A profile dataset with something of everything.
 pub fn source_schema() -> Schema {
     serde_json::from_value(json!({ "schema-id": 0, "fields": [
