@@ -2,10 +2,9 @@
 //!
 //! A first pass over few leaf columns tells which rows belong together ([`index`], [`standing`]) and which profiles are
 //! exported ([`members`], [`verdict`]). Where everybody is exported, it may tell that nothing is to be merged ([`order`]).
-//! A second one reads the rows of those alone: a profile of a single row is written as
-//! it stands, the rows of all others are held until they are merged, as many profiles in a round as fit the memory
-//! ([`round`]). Where what the first pass knows outgrows the memory, both are done for half of the profiles at a time
-//! ([`share`]).
+//! A second one reads the rows of those alone: a profile of a single row is written as it stands, the rows of all others
+//! are held until they are merged, as many profiles in a round as fit the memory ([`round`]). Where what the first pass
+//! knows outgrows the memory, both are done for half of the profiles at a time ([`share`]).
 
 mod grouping;
 mod hash;

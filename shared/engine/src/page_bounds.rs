@@ -39,8 +39,8 @@ impl<O: ReadObjects> InputFile<O> {
     /// the file's index has none that can be relied on.
     pub(crate) async fn page_bounds(&self, leaf: usize) -> std::result::Result<PageBounds, EngineError> {
         let Ok(Some(footer)) = self.footer_of(leaf) else { return Ok(PageBounds::default()) };
-        let mut reader = ParquetMetaDataReader::new_with_metadata(footer);
-        reader = reader.with_column_index_policy(PageIndexPolicy::Optional);
+        let mut reader =
+            ParquetMetaDataReader::new_with_metadata(footer).with_column_index_policy(PageIndexPolicy::Optional);
         let mut ranges = self.ranges.clone();
         let read = async { reader.load_page_index(&mut ranges).await.and_then(|()| reader.finish()) };
         // What decodes it may panic over damage; then nothing of it is used.
@@ -60,23 +60,22 @@ impl<O: ReadObjects> InputFile<O> {
     /// The footer as if the file had that column and those row groups alone which are read. `None` where the index tells no
     /// bounds of the column, or what is no such index.
     fn footer_of(&self, leaf: usize) -> Result<Option<ParquetMetaData>> {
-        let (whole, column) = (self.metadata(), self.schema().column(leaf));
-        let file = whole.file_metadata();
-        let order = file.column_order(leaf);
+        let file = self.metadata().file_metadata();
         let indexes = self.groups.iter().filter_map(|group| index_range(self.chunk(*group, leaf)));
         let hull = indexes.reduce(|all, next| all.start.min(next.start)..all.end.max(next.end));
         let is_small = hull.is_some_and(|hull| hull.end <= self.ranges.bytes && hull.end - hull.start <= MOST_BYTES);
-        if order != ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED) || !is_small {
+        if file.column_order(leaf) != ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED) || !is_small {
             return Ok(None);
         }
-        let root = Type::group_type_builder("footer").with_fields(vec![column.self_type_ptr()]).build()?;
+        let root =
+            Type::group_type_builder("footer").with_fields(vec![self.schema().column(leaf).self_type_ptr()]).build()?;
         let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
         let groups = self.groups.iter().map(|group| {
             let columns = vec![self.chunk(*group, leaf).clone()];
             RowGroupMetaData::builder(schema.clone()).set_column_metadata(columns).build()
         });
         let groups = groups.collect::<Result<_>>()?;
-        let file = FileMetaData::new(file.version(), file.num_rows(), None, None, schema.clone(), Some(vec![order]));
+        let file = FileMetaData::new(file.version(), file.num_rows(), None, None, schema.clone(), None);
         Ok(Some(ParquetMetaData::new(file, groups)))
     }
 }

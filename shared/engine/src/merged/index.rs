@@ -6,7 +6,7 @@ use super::kept::Kept;
 use super::mentions::{Mentioned, Mentions};
 use super::order::Order;
 use super::rank::NO_TIME;
-use super::reach::Reach;
+use super::reach::{Beyond, Reach};
 use super::rows::Rows;
 use super::standing::Standing;
 use super::{Halt, NUMBERED, Work};
@@ -238,12 +238,14 @@ impl<'m> Reading<'m> {
     ) -> Result<(), Halt> {
         let (input, first_row) = (group.input, group.input.first_row(group.number));
         let mentions = Mentioned::of(self.mentions, at, group.number);
-        let beyond = self.reach.map(|reach| reach.beyond((at, input), group.number, leaf));
-        let Some(beyond) = beyond.unwrap_or_else(|| Some(Vec::new())) else { return Ok(()) };
+        let beyond = self.reach.and_then(|reach| reach.beyond(at, group.number));
+        if beyond.is_some_and(Beyond::is_all) {
+            return Ok(());
+        }
         let mut chunk = group.chunks(&[leaf]).await?.pop().ok_or_else(|| input.damage())?;
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         let may_be_distinct = all_are_meant && self.grouping.hopes_for_order();
-        let is_within = |here: Range<usize>| beyond.binary_search(&here.start).is_err();
+        let is_within = |here: Range<usize>| !beyond.is_some_and(|beyond| beyond.has(&here));
         while let Some((first, page)) = chunk.next(is_within).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
             let at = ((first_row + first as u64) as u32, first);

@@ -11,6 +11,7 @@ use crate::row_group::RowGroup;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use domain::ports::objects::{ReadObjects, WriteObjects};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 /// The rows that mention a wanted segment, of whatever namespace and status.
 pub(super) struct Mentions {
@@ -45,6 +46,14 @@ impl Mentions {
     /// Whether there are none at all.
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// Whether one of these rows of a row group, which is given by file and number, is among them.
+    pub(super) fn hold_any(&self, group: (usize, usize), rows: Range<usize>) -> bool {
+        self.groups.get(&group).is_some_and(|mentioned| {
+            let (start, end) = (rows.start.min(mentioned.len()), rows.end.min(mentioned.len()));
+            mentioned.slice(start, end - start).count_set_bits() > 0
+        })
     }
 
     /// How many there are.

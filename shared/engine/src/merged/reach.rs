@@ -1,51 +1,59 @@
 //! Which pages of profile ids may hold one that a mentioned row has: of all others no id is looked at.
 
 use super::Work;
-use super::mentions::{Mentioned, Mentions};
+use super::mentions::Mentions;
 use crate::error::EngineError;
 use crate::input::InputFile;
 use crate::layout::ProfileIds;
 use crate::page_bounds::PageBounds;
 use domain::ports::objects::{ReadObjects, WriteObjects};
+use std::collections::HashMap;
+use std::ops::Range;
 
-/// What is known of the pages of ids.
-pub(super) struct Reach {
-    /// Stretches of ids, both ends included, in order and apart: every mentioned row's id lies in one.
-    stretches: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The bounds of each file's pages.
-    bounds: Vec<PageBounds>,
+/// The pages beyond, by file and row group.
+pub(super) struct Reach(HashMap<(usize, usize), Beyond>);
+
+/// Pages of a row group that hold no id which a mentioned row has.
+pub(super) struct Beyond {
+    /// The first row of each.
+    starts: Vec<usize>,
+    /// Whether there is no other page.
+    is_all: bool,
+}
+
+/// A page of ids.
+struct Page {
+    at: (usize, usize),
+    number: usize,
+    first_row: usize,
+    /// Whether one of its rows is mentioned.
+    is_mentioned: bool,
 }
 
 impl Reach {
-    /// Finds the stretches of the pages that hold the mentioned rows' ids. `None` where the files' indexes do not tell them, or
-    /// there is no such page, or no other.
+    /// Finds the pages beyond those that hold the mentioned rows' ids. `None` where the files' indexes do not tell them, or there
+    /// is no such page, or no other.
     pub(super) async fn of<O: ReadObjects + WriteObjects>(
         work: &Work<'_, O>,
         mentions: &Mentions,
     ) -> Result<Option<Self>, EngineError> {
-        let (mut reaching, mut are_others) = (Vec::new(), false);
+        let mut pages = Vec::new();
         for (file, input) in work.inputs.iter().enumerate() {
             let leaf = leaf_of_ids(work, file);
             for &group in &input.groups {
-                let mentioned = Mentioned::of(Some(mentions), file, group);
-                let starts = leaf.and_then(|leaf| page_starts(input, group, leaf));
-                let (Some(starts), Mentioned::Some(rows)) = (&starts, &mentioned) else {
-                    if let Mentioned::Some(_) = mentioned {
-                        return Ok(None);
-                    }
-                    are_others |= starts.is_some();
-                    continue;
-                };
-                for (page, here) in starts.windows(2).enumerate() {
-                    let (start, end) = (here[0].min(rows.len()), here[1].min(rows.len()));
-                    match rows.slice(start, end - start).count_set_bits() > 0 {
-                        true => reaching.push((file, group, page)),
-                        false => are_others = true,
-                    }
+                let at = (file, group);
+                match leaf.and_then(|leaf| page_starts(input, group, leaf)) {
+                    Some(starts) => pages.extend(starts.windows(2).enumerate().map(|(number, rows)| {
+                        let is_mentioned = mentions.hold_any(at, rows[0]..rows[1]);
+                        Page { at, number, first_row: rows[0], is_mentioned }
+                    })),
+                    None if mentions.hold_any(at, 0..usize::MAX) => return Ok(None),
+                    None => {}
                 }
             }
         }
-        if reaching.is_empty() || !are_others {
+        let mentioned = pages.iter().filter(|page| page.is_mentioned).count();
+        if mentioned == 0 || mentioned == pages.len() {
             return Ok(None);
         }
         let mut bounds = Vec::with_capacity(work.inputs.len());
@@ -55,25 +63,34 @@ impl Reach {
                 None => PageBounds::default(),
             });
         }
-        let stretch = |(file, group, page): (usize, usize, usize)| {
-            bounds[file].of(group, page).map(|(least, greatest)| (least.to_vec(), greatest.to_vec()))
-        };
-        let stretches = reaching.into_iter().map(stretch).collect::<Option<Vec<_>>>();
-        Ok(stretches.map(|stretches| Self { stretches: joined(stretches), bounds }))
+        let ids = |page: &Page| bounds[page.at.0].of(page.at.1, page.number);
+        let stretch = |page| ids(page).map(|(least, greatest)| (least.to_vec(), greatest.to_vec()));
+        let stretches = pages.iter().filter(|page| page.is_mentioned).map(stretch).collect::<Option<Vec<_>>>();
+        let Some(stretches) = stretches.map(joined) else { return Ok(None) };
+        let mut groups: HashMap<_, Beyond> = HashMap::new();
+        for of_group in pages.chunk_by(|a, b| a.at == b.at) {
+            let is_beyond = |page: &&Page| ids(page).is_some_and(|ids| !meets(&stretches, ids));
+            let starts: Vec<_> = of_group.iter().filter(is_beyond).map(|page| page.first_row).collect();
+            groups.insert(of_group[0].at, Beyond { is_all: starts.len() == of_group.len(), starts });
+        }
+        Ok(Some(Self(groups)))
     }
 
-    /// The first rows of those pages of a row group that hold no id within; `None`: of all its pages.
-    pub(super) fn beyond<O: ReadObjects>(
-        &self,
-        (file, input): (usize, &InputFile<O>),
-        group: usize,
-        leaf: usize,
-    ) -> Option<Vec<usize>> {
-        let starts = page_starts(input, group, leaf).unwrap_or_default();
-        let is_beyond = |page: usize| self.bounds[file].of(group, page).is_some_and(|ids| !meets(&self.stretches, ids));
-        let pages = starts.len().saturating_sub(1);
-        let beyond: Vec<usize> = (0..pages).filter(|page| is_beyond(*page)).map(|page| starts[page]).collect();
-        (pages == 0 || beyond.len() < pages).then_some(beyond)
+    /// The pages beyond of a row group of a file, where any are known.
+    pub(super) fn beyond(&self, file: usize, group: usize) -> Option<&Beyond> {
+        self.0.get(&(file, group))
+    }
+}
+
+impl Beyond {
+    /// Whether all of the row group's pages are.
+    pub(super) fn is_all(&self) -> bool {
+        self.is_all
+    }
+
+    /// Whether the page of these rows is.
+    pub(super) fn has(&self, rows: &Range<usize>) -> bool {
+        self.starts.binary_search(&rows.start).is_ok()
     }
 }
 
@@ -104,7 +121,7 @@ fn joined(mut stretches: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
     stretches
 }
 
-/// Whether one of the stretches has an id of that one.
+/// Whether one of the stretches, both ends included, has an id of that one.
 fn meets(stretches: &[(Vec<u8>, Vec<u8>)], (least, greatest): (&[u8], &[u8])) -> bool {
     let next = stretches.partition_point(|(_, end)| end.as_slice() < least);
     stretches.get(next).is_some_and(|(start, _)| start.as_slice() <= greatest)
