@@ -143,8 +143,8 @@ impl<'a> LoneRows<'a> {
             return Ok(());
         }
         for mut chunk in input.chunks(group, &[leaf]).await? {
-            while let Some((first_row, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
-                let spans = Spans::of(&page, first_row, chunk.form(), |here| rows_within(rows, here).len());
+            while let Some((begun, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
+                let spans = Spans::of(&page, begun, chunk.form(), |here| rows_within(rows, here).len());
                 let lacks = |run: std::ops::Range<usize>| spans.value(run.end) - spans.value(run.start) < run.len();
                 if spans.runs(rows).any(lacks) {
                     return Err(ProfileIds::missing(input));

@@ -6,7 +6,7 @@ use super::pages::{LeafPage, PageView, data_page, dictionary};
 use super::records::Records;
 use super::spans::{SPARSE, rows_within};
 use super::unpack::Unpacker;
-use super::{ChunkBytes, Damaged, LeafForm, Spans, ValueForm};
+use super::{ChunkBytes, Damaged, LeafForm, Run, Spans, ValueForm};
 use parquet::basic::{Encoding, PageType};
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -15,14 +15,6 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// What a row has on a page.
-pub(crate) struct RowOfPage {
-    /// The row's levels.
-    pub(crate) levels: Range<usize>,
-    /// Its values.
-    pub(crate) values: Range<usize>,
-}
 
 /// A column chunk of a row group.
 pub(crate) struct LeafChunk {
@@ -104,12 +96,12 @@ impl LeafChunk {
         self.form
     }
 
-    /// The next data page and the number of its first row; pages whose rows are known not to be wanted are passed over. A
-    /// page may start with the rest of the row before.
+    /// The next data page and the rows that start on it; pages whose rows are known not to be wanted are passed over. A page
+    /// may start with the rest of the row before.
     pub(crate) fn next(
         &mut self,
         wanted: impl Fn(Range<usize>) -> bool,
-    ) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
+    ) -> Result<Option<(Range<usize>, Arc<LeafPage>)>, Damaged> {
         self.next_asked(|page| if wanted(page) { usize::MAX } else { 0 })
     }
 
@@ -120,15 +112,18 @@ impl LeafChunk {
         asked: impl Fn(Range<usize>) -> usize,
     ) -> Result<Option<(Spans, Arc<LeafPage>)>, Damaged> {
         let next = self.next_asked(&asked)?;
-        Ok(next.map(|(first_row, page)| (Spans::of(&page, first_row, self.form, asked), page)))
+        Ok(next.map(|(begun, page)| (Spans::of(&page, begun, self.form, asked), page)))
     }
 
-    fn next_asked(&mut self, asked: impl Fn(Range<usize>) -> usize) -> Result<Option<(usize, Arc<LeafPage>)>, Damaged> {
+    fn next_asked(
+        &mut self,
+        asked: impl Fn(Range<usize>) -> usize,
+    ) -> Result<Option<(Range<usize>, Arc<LeafPage>)>, Damaged> {
         if let Source::Kept(pages) = &mut self.source {
             // The rest of a row goes with the row.
             let mut here =
                 pages.filter(|page| asked(page.first_row.saturating_sub(page.continues())..page.end_row) > 0);
-            return Ok(here.next().map(|page| (page.first_row, page.page)));
+            return Ok(here.next().map(|page| (page.first_row..page.end_row, page.page)));
         }
         // Parquet's reader may panic over damaged bytes; a chunk is not used again after an error.
         let next = catch_unwind(AssertUnwindSafe(|| self.next_page(asked))).map_err(|_| Damaged)??;
@@ -153,7 +148,7 @@ impl LeafChunk {
                 self.kept = None;
             }
         }
-        Ok(Some((first_row, page)))
+        Ok(Some((first_row..self.next_row, page)))
     }
 
     /// From now on keeps the pages that are read.
@@ -221,15 +216,13 @@ impl LeafChunk {
     pub(crate) fn each_row(
         &mut self,
         rows: &[u32],
-        mut tell: impl FnMut(usize, &PageView<'_>, RowOfPage) -> Result<(), Damaged>,
+        mut tell: impl FnMut(usize, &PageView<'_>, Run) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
         while let Some((spans, page)) = self.next_for(|here| rows_within(rows, here).len())? {
             let view = PageView::new(&page, self.dictionary.as_ref(), self.form);
             let first = rows.partition_point(|row| (*row as usize) < spans.first_row);
             for (at, row) in (first..).zip(spans.runs(rows).flatten()) {
-                let levels = spans.level(row)..spans.level(row + 1);
-                let values = spans.value(row)..spans.value(row + 1);
-                tell(at, &view, RowOfPage { levels, values })?;
+                tell(at, &view, spans.run(row..row + 1))?;
             }
         }
         Ok(())

@@ -8,8 +8,7 @@ pub(crate) use closed::EncodedChunk;
 use super::dictionary::{Dictionary, Entries, put_plain};
 use super::open::{OpenPage, OpenValues, Texts, plain_range};
 use super::packed::PackedIds;
-use super::spans::Run;
-use super::{Damaged, EncodeError, Ids, LeafForm, LeafPage, Raise, Small, Spans, ValueForm, Values, Widening};
+use super::{Damaged, EncodeError, Ids, LeafForm, LeafPage, Raise, Run, Small, Spans, ValueForm, Values, Widening};
 use parquet::basic::ZstdLevel;
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
@@ -101,7 +100,7 @@ impl LeafEncoder {
     ) -> std::result::Result<(), EncodeError> {
         let starts_a_row = page.reps.first().is_none_or(|rep| *rep == 0);
         self.open_for(&page.values, starts_a_row)?;
-        let runs: Vec<Run> = spans.runs(chosen).map(|rows| Run::of(spans, rows)).collect();
+        let runs: Vec<Run> = spans.runs(chosen).map(|rows| spans.run(rows)).collect();
         let Some(first) = runs.first() else { return Ok(()) };
         // The rest of a row was counted with its start.
         let rest = usize::from(first.rows.start == 0 && !starts_a_row);

@@ -2,8 +2,7 @@
 
 use super::dictionary::{Entries, text_at};
 use super::open::plain_range;
-use super::spans::Run;
-use super::{Damaged, Ids, LeafForm, LeafPage, Spans, ValueForm, Values};
+use super::{Damaged, Ids, LeafForm, LeafPage, Run, Spans, ValueForm, Values};
 use parquet::schema::types::ColumnDescriptor;
 use std::ops::Range;
 
@@ -61,7 +60,7 @@ impl HeldLeaf {
         let before = self.count.1;
         let mut of_values = Vec::new();
         for rows in spans.runs(chosen) {
-            let Run { rows, levels, values } = Run::of(spans, rows);
+            let Run { rows, levels, values } = spans.run(rows);
             if self.form.max_rep > 0 {
                 // The rest of a row goes with its start.
                 let new = rows.clone().skip(usize::from(continues && rows.start == 0));

@@ -48,16 +48,19 @@ pub(crate) fn constant(mut bytes: &[u8], width: u8, count: usize) -> Option<u64>
     is_run.then(|| run_value(&mut bytes, width).ok()).flatten()
 }
 
-/// Adds `count` values of `width` bits (at most 32) to `out`.
-pub(crate) fn decode<T: Small>(bytes: &[u8], width: u8, count: usize, out: &mut Vec<T>) -> Result<(), Damaged> {
-    out.reserve(count + BEYOND);
+/// Reads `count` values of `width` bits (at most 32).
+pub(crate) fn decode<T: Small>(bytes: &[u8], width: u8, count: usize) -> Result<Vec<T>, Damaged> {
+    let (mut all, mut at) = (vec![T::of(0); count + BEYOND], 0);
     for piece in pieces(bytes, width, count) {
-        match piece? {
-            (Piece::Same(value), values) => out.resize(out.len() + values, T::of(value)),
-            (Piece::Packed(start), values) => unpack(&bytes[start..], width, values, out),
+        let (piece, values) = piece?;
+        match piece {
+            Piece::Same(value) => all[at..at + values].fill(T::of(value)),
+            Piece::Packed(start) => unpack_to(&mut all[at..], &bytes[start..], width, values),
         }
+        at += values;
     }
-    Ok(())
+    all.truncate(count);
+    Ok(all)
 }
 
 /// What values are kept in.
@@ -83,6 +86,7 @@ pub(super) fn pieces(bytes: &[u8], width: u8, count: usize) -> impl Iterator<Ite
 }
 
 /// Takes the next piece of so many values off the rest of all bytes.
+#[inline]
 fn next_piece(rest: &mut &[u8], width: u8, left: usize, all: usize) -> Result<(Piece, usize), Damaged> {
     if width == 0 {
         return Ok((Piece::Same(0), left));
@@ -121,74 +125,83 @@ pub(crate) fn decode_big_endian(bytes: &[u8], width: u8, count: usize, out: &mut
     Ok(taken)
 }
 
-/// Adds packed values, eight at a time: a group takes as many bytes as a value takes bits.
-pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize, out: &mut Vec<T>) {
-    let end = out.len() + count;
-    let groups = count.div_ceil(8);
+/// Unpacks `count` values of `width` bits (one to 32).
+pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize) -> Vec<T> {
+    let mut all = vec![T::of(0); count + BEYOND];
+    unpack_to(&mut all, packed, width, count);
+    all.truncate(count);
+    all
+}
+
+/// Unpacks values to where they belong, eight at a time: a group takes as many bytes as a value takes bits. Behind them places
+/// are written that come after the last one in its group.
+fn unpack_to<T: Small>(to: &mut [T], packed: &[u8], width: u8, count: usize) {
+    let (groups, _) = to[..count.next_multiple_of(8)].as_chunks_mut();
     match width {
-        1 => unpack_small::<T, 1>(packed, groups, out),
-        2 => unpack_small::<T, 2>(packed, groups, out),
-        3 => unpack_small::<T, 3>(packed, groups, out),
-        4 => unpack_small::<T, 4>(packed, groups, out),
-        5 => unpack_small::<T, 5>(packed, groups, out),
-        6 => unpack_small::<T, 6>(packed, groups, out),
-        7 => unpack_small::<T, 7>(packed, groups, out),
-        8 => out.extend(packed.iter().take(count).map(|byte| T::of((*byte).into()))),
-        _ => unpack_large(packed, width, groups, out),
-    }
-    out.truncate(end);
-}
-
-/// Unpacks values of less than eight bits.
-fn unpack_small<T: Small, const WIDTH: u8>(packed: &[u8], groups: usize, out: &mut Vec<T>) {
-    let start = out.len();
-    out.resize(start + groups * 8, T::of(0));
-    let (unpacked, _) = out[start..].as_chunks_mut::<8>();
-    // As long as eight bytes can be read, then with zeros behind the end.
-    let (mut next, mut at) = (unpacked.iter_mut(), 0);
-    for (word, values) in packed.windows(8).step_by(WIDTH.into()).zip(&mut next) {
-        let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        *values = spread::<WIDTH>(word).to_le_bytes().map(|value| T::of(value.into()));
-        at += usize::from(WIDTH);
-    }
-    for values in next {
-        *values = spread::<WIDTH>(word(packed, at)).to_le_bytes().map(|value| T::of(value.into()));
-        at += usize::from(WIDTH);
+        1 => unpack_small::<T, 1>(groups, packed),
+        2 => unpack_quarters(groups.as_flattened_mut(), packed),
+        3 => unpack_small::<T, 3>(groups, packed),
+        4 => unpack_small::<T, 4>(groups, packed),
+        5 => unpack_small::<T, 5>(groups, packed),
+        6 => unpack_small::<T, 6>(groups, packed),
+        7 => unpack_small::<T, 7>(groups, packed),
+        8 => unpack_small::<T, 8>(groups, packed),
+        _ => unpack_large(groups, packed, width.into()),
     }
 }
 
-/// Eight values of less than eight bits each, the lowest first, as a byte each.
+/// Unpacks values of up to eight bits.
+fn unpack_small<T: Small, const WIDTH: usize>(groups: &mut [[T; 8]], packed: &[u8]) {
+    let (whole, cut_off) = packed.as_chunks::<WIDTH>();
+    let group = |packed: &[u8]| spread::<WIDTH>(little_endian(packed)).to_le_bytes().map(|value| T::of(value.into()));
+    let mut groups = groups.iter_mut();
+    whole.iter().zip(&mut groups).for_each(|(packed, values)| *values = group(packed));
+    groups.for_each(|values| *values = group(cut_off));
+}
+
+/// Unpacks values of two bits: a byte has four of them, which are put apart faster than eight.
+fn unpack_quarters<T: Small>(to: &mut [T], packed: &[u8]) {
+    let (fours, _) = to.as_chunks_mut::<4>();
+    let mut fours = fours.iter_mut();
+    let apart = |byte: u8| {
+        let halves = (u32::from(byte) | u32::from(byte) << 12) & 0x000f_000f;
+        (halves | halves << 6) & 0x0303_0303
+    };
+    let of = |value: u8| T::of(value.into());
+    packed.iter().zip(&mut fours).for_each(|(byte, four)| *four = apart(*byte).to_le_bytes().map(of));
+    fours.for_each(|four| *four = [T::of(0); 4]);
+}
+
+/// Eight values of up to eight bits each, the lowest first, as a byte each.
 #[inline]
-fn spread<const WIDTH: u8>(packed: u64) -> u64 {
+fn spread<const WIDTH: usize>(packed: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     if WIDTH == 1 {
         // A byte of it for each bit, in which that bit alone is left; then its top bit, whichever it was.
-        let bits = ((packed & 0xff) * EACH) & 0x8040_2010_0804_0201;
+        let bits = (packed * EACH) & 0x8040_2010_0804_0201;
         return (bits + 0x7f * EACH) >> 7 & EACH;
     }
     // Halved three times, each half into a lane of its own.
-    let halves = const { ones(4 * WIDTH) };
-    let quarters = const { ones(2 * WIDTH) * 0x1_0000_0001 };
-    let eighths = const { ones(WIDTH) * 0x1_0001_0001_0001 };
+    let halves = const { ones(4 * WIDTH as u8) };
+    let quarters = const { ones(2 * WIDTH as u8) * 0x1_0000_0001 };
+    let eighths = const { ones(WIDTH as u8) * 0x1_0001_0001_0001 };
     let lanes = packed & halves | (packed >> (4 * WIDTH) & halves) << 32;
     let lanes = lanes & quarters | (lanes >> (2 * WIDTH) & quarters) << 16;
     lanes & eighths | (lanes >> WIDTH & eighths) << 8
 }
 
 /// Unpacks values of more than eight bits.
-fn unpack_large<T: Small>(packed: &[u8], width: u8, groups: usize, out: &mut Vec<T>) {
-    let (start, bits, mask) = (out.len(), usize::from(width), ones(width));
-    out.resize(start + groups * 8, T::of(0));
-    let (unpacked, _) = out[start..].as_chunks_mut::<8>();
-    for (bit, values) in (0..).step_by(8 * bits).zip(unpacked) {
-        if width <= 16 {
+fn unpack_large<T: Small>(groups: &mut [[T; 8]], packed: &[u8], bits: usize) {
+    let mask = ones(bits as u8);
+    for (group, bit) in groups.iter_mut().zip((0..).step_by(8 * bits)) {
+        if bits <= 16 {
             // Four of them lie within eight bytes.
             let (low, high) = (bits_from(packed, bit), bits_from(packed, bit + 4 * bits));
             let of = |four: u64, n: usize| T::of(four >> (n * bits) & mask);
-            *values =
+            *group =
                 [of(low, 0), of(low, 1), of(low, 2), of(low, 3), of(high, 0), of(high, 1), of(high, 2), of(high, 3)];
         } else {
-            *values = std::array::from_fn(|n| T::of(bits_from(packed, bit + n * bits) & mask));
+            *group = std::array::from_fn(|n| T::of(bits_from(packed, bit + n * bits) & mask));
         }
     }
 }
@@ -231,7 +244,15 @@ pub(crate) fn count_of(levels: &[u8], level: u8) -> usize {
     levels.chunks(255).map(of_stretch).sum()
 }
 
+#[inline]
 fn varint(bytes: &mut &[u8]) -> Result<u64, Damaged> {
+    // Most headers are one byte.
+    if let Some((byte, rest)) = bytes.split_first()
+        && byte & 0x80 == 0
+    {
+        *bytes = rest;
+        return Ok((*byte).into());
+    }
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or(Damaged)?;
@@ -321,8 +342,7 @@ mod tests {
         fn what_is_encoded_is_decoded((width, values) in runs()) {
             let mut bytes = Vec::new();
             encode(&values, width, &mut bytes);
-            let mut decoded: Vec<u32> = Vec::new();
-            decode(&bytes, width, values.len(), &mut decoded).unwrap();
+            let decoded: Vec<u32> = decode(&bytes, width, values.len()).unwrap();
             prop_assert_eq!(&decoded, &values);
             if let Some(value) = constant(&bytes, width, values.len()) {
                 prop_assert!(values.iter().all(|v| u64::from(*v) == value));
@@ -331,8 +351,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_values_or_damaged(bytes: Vec<u8>, width in 0u8..40, count in 0usize..200) {
-            let mut decoded: Vec<u32> = Vec::new();
-            if decode(&bytes, width, count, &mut decoded).is_ok() {
+            if let Ok(decoded) = decode::<u32>(&bytes, width, count) {
                 prop_assert_eq!(decoded.len(), count);
             }
         }

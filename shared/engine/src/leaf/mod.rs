@@ -27,7 +27,7 @@ pub(crate) use held::HeldLeaf;
 pub(crate) use hybrid::{Small, count_of};
 pub(crate) use pages::{Ids, LeafPage, PageView, Values};
 pub(crate) use path::{LeafForm, Raise, ValueForm, Widening, def_down_to, def_of, settled_from};
-pub(crate) use spans::{Spans, rows_within};
+pub(crate) use spans::{Run, Spans, rows_within};
 
 use parquet::errors::ParquetError;
 

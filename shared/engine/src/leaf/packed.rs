@@ -99,15 +99,15 @@ mod tests {
 
         #[test]
         fn any_bytes_are_the_ids_that_they_unpack_to_or_damaged(bytes: Vec<u8>, width in 0u8..40, count in 0usize..200) {
-            let mut unpacked: Vec<u32> = Vec::new();
-            let is_damaged = decode(&bytes, width, count, &mut unpacked).is_err();
+            let unpacked = decode::<u32>(&bytes, width, count);
+            let is_damaged = unpacked.is_err();
             let packed = PackedIds::new(bytes.into(), width, count, u32::MAX);
             // Of what is better unpacked not all is read.
             if !matches!(packed, Ok(None)) {
                 prop_assert_eq!(packed.is_err(), is_damaged);
             }
             for (packed, at) in packed.iter().flatten().flat_map(|packed| (0..count).map(move |at| (packed, at))) {
-                prop_assert_eq!(packed.get(at), unpacked.get(at).copied());
+                prop_assert_eq!(packed.get(at).ok_or(Damaged), unpacked.as_ref().map(|ids| ids[at]).map_err(|_| Damaged));
             }
         }
 

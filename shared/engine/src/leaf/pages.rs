@@ -50,13 +50,11 @@ impl Ids {
             return Ok(Self::Packed(ids));
         }
         if *width <= 8 {
-            let mut ids: Vec<u8> = Vec::new();
-            hybrid::decode(packed, *width, count, &mut ids)?;
+            let ids: Vec<u8> = hybrid::decode(packed, *width, count)?;
             let most = ids.iter().fold(0, |most, id| (*id).max(most));
             return if u32::from(most) > last { Err(Damaged) } else { Ok(Self::Small(ids)) };
         }
-        let mut ids: Vec<u32> = Vec::new();
-        hybrid::decode(packed, *width, count, &mut ids)?;
+        let ids: Vec<u32> = hybrid::decode(packed, *width, count)?;
         // The top bit is set of an id beyond the last one, or of what is left after it is taken from that, which is no more
         // than the greatest `i32`.
         let top = ids.iter().fold(0, |top, id| top | id | last.wrapping_sub(*id));
@@ -236,9 +234,7 @@ fn run_levels(bytes: &[u8], greatest: u8, count: usize, usual: u8) -> Result<Vec
     if greatest == 0 || hybrid::constant(bytes, width, count) == Some(usual.into()) {
         return Ok(Vec::new());
     }
-    let mut levels = Vec::new();
-    hybrid::decode(bytes, width, count, &mut levels)?;
-    checked(levels, greatest)
+    checked(hybrid::decode(bytes, width, count)?, greatest)
 }
 
 fn checked(levels: Vec<u8>, greatest: u8) -> Result<Vec<u8>, Damaged> {
@@ -263,15 +259,9 @@ fn values_of(
         }
         (Encoding::PLAIN, ValueForm::Bits) => {
             let packed = bytes.get(..count.div_ceil(8)).ok_or(Damaged)?;
-            let mut bits = Vec::new();
-            hybrid::unpack(packed, 1, count, &mut bits);
-            Ok(Values::Bits(bits))
+            Ok(Values::Bits(hybrid::unpack(packed, 1, count)))
         }
-        (Encoding::RLE, ValueForm::Bits) => {
-            let mut bits = Vec::new();
-            hybrid::decode(bytes.get(4..).ok_or(Damaged)?, 1, count, &mut bits)?;
-            Ok(Values::Bits(bits))
-        }
+        (Encoding::RLE, ValueForm::Bits) => hybrid::decode(bytes.get(4..).ok_or(Damaged)?, 1, count).map(Values::Bits),
         (Encoding::PLAIN, ValueForm::Fixed(size)) => {
             let length = count.checked_mul(size).filter(|length| *length <= bytes.len()).ok_or(Damaged)?;
             Ok(Values::Plain(bytes.slice(..length)))

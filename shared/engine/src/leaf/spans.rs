@@ -28,20 +28,17 @@ enum Starts {
 pub(super) const SPARSE: usize = if cfg!(test) { 1 } else { 16 };
 
 impl Spans {
-    /// The rows of a page whose first new row has that number. `asked` tells how many rows of a range will be asked for.
+    /// The rows of a page on which these are begun. `asked` tells how many rows of a range will be asked for.
     pub(crate) fn of(
         page: &Arc<LeafPage>,
-        first_row: usize,
+        begun: Range<usize>,
         form: LeafForm,
         asked: impl FnOnce(Range<usize>) -> usize,
     ) -> Self {
         let continues = page.reps.first().is_some_and(|rep| *rep != 0);
-        let rows = match page.reps.is_empty() {
-            true => page.levels,
-            false => count_of(&page.reps, 0) + usize::from(continues),
-        };
-        let first_row = first_row - usize::from(continues);
-        let starts = match asked(first_row..first_row + rows) < rows / SPARSE {
+        let first_row = begun.start - usize::from(continues);
+        let rows = begun.end - first_row;
+        let starts = match asked(first_row..begun.end) < rows / SPARSE {
             true => Starts::Marked(Marks::of(page, form, continues)),
             false => listed(page, form, continues, rows),
         };
@@ -71,6 +68,20 @@ impl Spans {
             Starts::Marked(marks) => marks.value(level),
         };
         (level, value)
+    }
+
+    /// The levels and values of rows that follow one another.
+    pub(crate) fn run(&self, rows: Range<usize>) -> Run {
+        let (level, value) = self.start(rows.start);
+        let (levels_end, values_end) = match &self.starts {
+            // A row alone is short, mostly.
+            Starts::Marked(marks) if rows.len() == 1 => {
+                let end = marks.end(level);
+                (end, value + marks.values_within(level..end))
+            }
+            _ => self.start(rows.end),
+        };
+        Run { rows, levels: level..levels_end, values: value..values_end }
     }
 
     /// The rows of a sorted list that lie here, as runs of positions in the page.
@@ -149,20 +160,23 @@ struct Marks {
 }
 
 /// Levels from one mark to the next.
-const STRETCH: usize = 32;
+const STRETCH: usize = 64;
 
 impl Marks {
     fn of(page: &Arc<LeafPage>, form: LeafForm, continues: bool) -> Self {
         let before = |levels: &[u8], level: u8| {
             let (stretches, rest) = levels.as_chunks::<STRETCH>();
-            let of_stretch = stretches.iter().map(|stretch| count_of(stretch, level));
-            let of_rest = (!rest.is_empty()).then(|| count_of(rest, level));
+            // Sums of bytes, so that a processor adds many at a time.
+            let of_stretch = |stretch: &[u8]| stretch.iter().map(|l| u8::from(*l == level)).sum::<u8>();
             let mut next = 0;
-            let before = |count| {
-                next += count as u32;
-                next - count as u32
+            let mut before = |count: u8| {
+                next += u32::from(count);
+                next - u32::from(count)
             };
-            of_stretch.chain(of_rest).map(before).collect()
+            let mut all: Vec<u32> = Vec::with_capacity(stretches.len() + 1);
+            all.extend(stretches.iter().map(|stretch| before(of_stretch(stretch))));
+            all.extend((!rest.is_empty()).then(|| before(of_stretch(rest))));
+            all
         };
         let (rows, values) = (before(&page.reps, 0), before(&page.defs, form.max_def));
         Self { page: page.clone(), max_def: form.max_def, continues, rows, values }
@@ -180,6 +194,20 @@ impl Marks {
         starts.nth(new - self.rows[stretch] as usize).unwrap_or(self.page.levels)
     }
 
+    /// Where the row ends that starts at that level.
+    fn end(&self, level: usize) -> usize {
+        let behind = self.page.reps.get(level + 1..).unwrap_or_default();
+        level + 1 + behind.iter().position(|rep| *rep == 0).unwrap_or(behind.len())
+    }
+
+    /// How many of some levels have a value.
+    fn values_within(&self, levels: Range<usize>) -> usize {
+        match self.page.defs.is_empty() {
+            true => levels.len(),
+            false => count_of(&self.page.defs[levels], self.max_def),
+        }
+    }
+
     fn value(&self, level: usize) -> usize {
         match self.values.get(level / STRETCH) {
             Some(before) => {
@@ -193,18 +221,13 @@ impl Marks {
 }
 
 /// Rows of a page that follow one another.
-pub(super) struct Run {
-    pub(super) rows: Range<usize>,
-    pub(super) levels: Range<usize>,
-    pub(super) values: Range<usize>,
-}
-
-impl Run {
-    /// The run of these rows.
-    pub(super) fn of(spans: &Spans, rows: Range<usize>) -> Self {
-        let ((level, value), (levels_end, values_end)) = (spans.start(rows.start), spans.start(rows.end));
-        Self { rows, levels: level..levels_end, values: value..values_end }
-    }
+pub(crate) struct Run {
+    /// By position in the page.
+    pub(crate) rows: Range<usize>,
+    /// Their levels.
+    pub(crate) levels: Range<usize>,
+    /// Their values.
+    pub(crate) values: Range<usize>,
 }
 
 #[cfg(test)]
@@ -241,14 +264,20 @@ mod tests {
             let count = if is_full { levels.len() } else { count_of(&defs, 3) };
             let values = Values::Ids(Ids::default());
             let page = Arc::new(LeafPage { levels: levels.len(), reps, defs, count, values });
-            let listed = Spans::of(&page, first_row, form(), |_| usize::MAX);
-            let counted = Spans::of(&page, first_row, form(), |_| 0);
+            let begun = first_row..first_row + if is_flat { levels.len() } else { count_of(&page.reps, 0) };
+            let listed = Spans::of(&page, begun.clone(), form(), |_| usize::MAX);
+            let counted = Spans::of(&page, begun, form(), |_| 0);
             prop_assert_eq!(matches!(counted.starts, Starts::Marked(_)), listed.rows > 0);
             prop_assert_eq!((listed.first_row, listed.rows), (counted.first_row, counted.rows));
             for row in 0..=listed.rows {
                 let start = (listed.level(row), listed.value(row));
                 prop_assert_eq!((counted.level(row), counted.value(row)), start);
                 prop_assert_eq!(counted.start(row), start);
+            }
+            for (row, rows) in (0..listed.rows).flat_map(|row| [(row, 1), (row, 2)]) {
+                let rows = row..(row + rows).min(listed.rows);
+                let [listed, counted] = [&listed, &counted].map(|spans| spans.run(rows.clone()));
+                prop_assert_eq!((counted.levels, counted.values), (listed.levels, listed.values));
             }
         }
     }

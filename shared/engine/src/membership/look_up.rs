@@ -1,6 +1,6 @@
 //! Values of a leaf column at places that are known from another one.
 
-use crate::leaf::{Damaged, LeafChunk, LeafPage, PageView, Spans};
+use crate::leaf::{Damaged, LeafChunk, LeafPage, PageView, Run, Spans};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -41,19 +41,19 @@ impl LookUp {
                 Some(page) => page,
                 None => {
                     let form = self.chunk.form();
-                    let (first_row, page) = self.chunk.next(|rows| (row as usize) < rows.end)?.ok_or(Damaged)?;
+                    let (begun, page) = self.chunk.next(|rows| (row as usize) < rows.end)?.ok_or(Damaged)?;
                     let asked = |here: Range<usize>| {
                         left.clone().take_while(|(_, (row, _))| (*row as usize) < here.end).count()
                     };
-                    (Spans::of(&page, first_row, form, asked), page)
+                    (Spans::of(&page, begun, form, asked), page)
                 }
             };
             let view = PageView::new(&page, self.chunk.dictionary.as_ref(), self.chunk.form());
             while let Some((at, place)) = left.peek().copied() {
-                let Some((level, of_row)) = level_of(&spans, place, self.carried)? else { break };
+                let Some((level, run)) = level_of(&spans, place, self.carried)? else { break };
                 let def = view.def(level);
                 let value = match def == self.chunk.form().max_def {
-                    true => Some(view.get(spans.value(of_row) + view.values_within(spans.level(of_row)..level))?),
+                    true => Some(view.get(run.values.start + view.values_within(run.levels.start..level))?),
                     false => None,
                 };
                 tell(at, def, value);
@@ -72,19 +72,20 @@ impl LookUp {
     fn carry(&mut self, spans: &Spans) {
         let Some(last) = spans.rows.checked_sub(1) else { return };
         let row = (spans.first_row + last) as u32;
-        let levels = (spans.level(last + 1) - spans.level(last)) as u32;
+        let levels = spans.run(last..last + 1).levels.len() as u32;
         let before = if last == 0 && self.carried.0 == row { self.carried.1 } else { 0 };
         self.carried = (row, before + levels);
     }
 }
 
-/// The level of a place on a page, and the position of its row there; `None`: it stands on a later page.
-fn level_of(spans: &Spans, (row, level): (u32, u32), carried: (u32, u32)) -> Result<Option<(usize, usize)>, Damaged> {
+/// The level of a place on a page, and its row there; `None`: it stands on a later page.
+fn level_of(spans: &Spans, (row, level): (u32, u32), carried: (u32, u32)) -> Result<Option<(usize, Run)>, Damaged> {
     let of_row = (row as usize).checked_sub(spans.first_row).ok_or(Damaged)?;
     if of_row >= spans.rows {
         return Ok(None);
     }
     let before = if of_row == 0 && carried.0 == row { carried.1 } else { 0 };
-    let level = spans.level(of_row) + level.checked_sub(before).ok_or(Damaged)? as usize;
-    Ok((level < spans.level(of_row + 1)).then_some((level, of_row)))
+    let run = spans.run(of_row..of_row + 1);
+    let level = run.levels.start + level.checked_sub(before).ok_or(Damaged)? as usize;
+    Ok((level < run.levels.end).then_some((level, run)))
 }

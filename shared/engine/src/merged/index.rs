@@ -246,8 +246,9 @@ impl<'m> Reading<'m> {
         let all_are_meant = deleted.is_nothing() && work.part.task.part.slice.is_none() && work.share.is_whole();
         let may_be_distinct = all_are_meant && self.grouping.hopes_for_order();
         let is_within = |here: Range<usize>| !beyond.is_some_and(|beyond| beyond.has(&here));
-        while let Some((first, page)) = chunk.next(is_within).map_err(|_| input.damage())? {
+        while let Some((begun, page)) = chunk.next(is_within).map_err(|_| input.damage())? {
             let view = PageView::new(&page, chunk.dictionary.as_ref(), chunk.form());
+            let first = begun.start;
             let at = ((first_row + first as u64) as u32, first);
             if may_be_distinct
                 && let Some(ids) = view.distinct().map_err(|_| input.damage())?

@@ -80,9 +80,10 @@ proptest! {
         let mut first_row = 0;
         for (levels, are_ids) in [first, second].into_iter().zip(kinds).filter(|(levels, _)| !levels.is_empty()) {
             let page = page(levels, are_ids);
-            let spans = Spans::of(&page, first_row, form, |_| usize::MAX);
+            let begun = first_row..first_row + levels.iter().filter(|(rep, ..)| *rep == 0).count();
+            let spans = Spans::of(&page, begun.clone(), form, |_| usize::MAX);
             held.push(&page, &spans, &chosen, Some(&entries())).unwrap();
-            first_row += levels.iter().filter(|(rep, ..)| *rep == 0).count();
+            first_row = begun.end;
         }
         for (at, row) in chosen.iter().enumerate() {
             prop_assert_eq!(&held_row(&held, at), &rows[*row as usize]);
@@ -95,7 +96,7 @@ fn leaves_nest_alike_that_have_the_same_levels_in_the_same_rows() {
     let held = |levels: &[(u8, u8)]| {
         let levels: Vec<_> = levels.iter().map(|(rep, def)| (*rep, *def, None)).collect();
         let (page, mut held) = (page(&levels, true), HeldLeaf::new(&list()).unwrap());
-        let spans = Spans::of(&page, 0, LeafForm::of(&list()).unwrap(), |_| usize::MAX);
+        let spans = Spans::of(&page, 0..2, LeafForm::of(&list()).unwrap(), |_| usize::MAX);
         held.push(&page, &spans, &[0, 1], Some(&entries())).unwrap();
         held
     };
@@ -125,7 +126,7 @@ fn written(columns: &[HeldLeaf], column: &ColumnDescPtr, rows: usize) -> (Vec<(P
         }
         let page = Arc::new(data_page(&page, form, entries.as_ref(), true).unwrap());
         let mut held = HeldLeaf::new(column).unwrap();
-        let spans = Spans::of(&page, 0, form, |_| usize::MAX);
+        let spans = Spans::of(&page, 0..page.levels, form, |_| usize::MAX);
         held.push(&page, &spans, &(0..page.levels as u32).collect::<Vec<_>>(), entries.as_ref()).unwrap();
         values.extend((0..page.levels).map(|level| held.value(level).unwrap().unwrap().to_vec()));
     }
@@ -148,7 +149,7 @@ fn a_dictionary_that_is_full_within_the_first_page_is_not_written() {
         let page = LeafPage { levels: values.len(), reps, defs, count: values.len(), values: values_of };
         let (page, all) = (Arc::new(page), (0..values.len() as u32).collect::<Vec<_>>());
         let mut held = HeldLeaf::new(&column).unwrap();
-        held.push(&page, &Spans::of(&page, 0, form, |_| usize::MAX), &all, entries.as_ref()).unwrap();
+        held.push(&page, &Spans::of(&page, 0..page.levels, form, |_| usize::MAX), &all, entries.as_ref()).unwrap();
         held
     };
     let texts = |from: usize, length: usize| (from..from + 3_000).map(|n| format!("{n:0length$}")).collect::<Vec<_>>();
