@@ -69,12 +69,12 @@ pub(crate) fn widen(
     };
     match (&page.values, entries) {
         (Values::Ids(ids), Some(entries)) => {
-            for value in spans.runs(rows).flat_map(|run| spans.value(run.start)..spans.value(run.end)) {
+            for value in spans.runs(rows).flat_map(|run| spans.run(run).values) {
                 tell(entries.get(ids.get(value).ok_or(Damaged)?));
             }
         }
         (Values::Plain(bytes), _) => {
-            let mut runs = spans.runs(rows).map(|run| spans.value(run.start)..spans.value(run.end)).peekable();
+            let mut runs = spans.runs(rows).map(|run| spans.run(run).values).peekable();
             let mut at = 0;
             LeafPage::each_text(bytes, page.count, |text| {
                 while runs.next_if(|run| run.end <= at).is_some() {}

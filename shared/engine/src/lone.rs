@@ -145,8 +145,7 @@ impl<'a> LoneRows<'a> {
         for mut chunk in input.chunks(group, &[leaf]).await? {
             while let Some((begun, page)) = chunk.next(|_| true).map_err(|_| input.damage())? {
                 let spans = Spans::of(&page, begun, chunk.form(), |here| rows_within(rows, here).len());
-                let lacks = |run: std::ops::Range<usize>| spans.value(run.end) - spans.value(run.start) < run.len();
-                if spans.runs(rows).any(lacks) {
+                if spans.runs(rows).map(|rows| spans.run(rows)).any(|run| run.values.len() < run.rows.len()) {
                     return Err(ProfileIds::missing(input));
                 }
             }

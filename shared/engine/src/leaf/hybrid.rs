@@ -133,8 +133,8 @@ pub(super) fn unpack<T: Small>(packed: &[u8], width: u8, count: usize) -> Vec<T>
     all
 }
 
-/// Unpacks values to where they belong, eight at a time: a group takes as many bytes as a value takes bits. Behind them places
-/// are written that come after the last one in its group.
+/// Unpacks values to where they belong, eight at a time: a group takes as many bytes as a value takes bits. The last group is
+/// written whole, over up to [`BEYOND`] places behind the values.
 fn unpack_to<T: Small>(to: &mut [T], packed: &[u8], width: u8, count: usize) {
     let (groups, _) = to[..count.next_multiple_of(8)].as_chunks_mut();
     match width {
@@ -172,7 +172,7 @@ fn unpack_quarters<T: Small>(to: &mut [T], packed: &[u8]) {
     fours.for_each(|four| *four = [T::of(0); 4]);
 }
 
-/// Eight values of up to eight bits each, the lowest first, as a byte each.
+/// Eight values of up to eight bits each, the lowest first and nothing above them, as a byte each.
 #[inline]
 fn spread<const WIDTH: usize>(packed: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
@@ -344,6 +344,10 @@ mod tests {
             encode(&values, width, &mut bytes);
             let decoded: Vec<u32> = decode(&bytes, width, values.len()).unwrap();
             prop_assert_eq!(&decoded, &values);
+            if width <= 8 {
+                let small: Vec<u8> = decode(&bytes, width, values.len()).unwrap();
+                prop_assert!(small.iter().map(|value| u32::from(*value)).eq(values.iter().copied()));
+            }
             if let Some(value) = constant(&bytes, width, values.len()) {
                 prop_assert!(values.iter().all(|v| u64::from(*v) == value));
             }

@@ -1,7 +1,7 @@
 //! Pages of a column chunk: levels as bytes, values as ids or plain.
 
 use super::dictionary::{Entries, LENGTH_BYTES, text_at};
-use super::hybrid;
+use super::hybrid::{self, count_of};
 use super::packed::PackedIds;
 use super::{Damaged, LeafForm, ValueForm};
 use bytes::{Buf, Bytes};
@@ -9,6 +9,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::ops::Range;
 
 /// A page's values.
 #[derive(Clone, Debug)]
@@ -119,11 +120,8 @@ impl<'p> PageView<'p> {
     }
 
     /// How many of some levels have a value.
-    pub(crate) fn values_within(&self, levels: std::ops::Range<usize>) -> usize {
-        match self.page.defs.is_empty() {
-            true => levels.len(),
-            false => levels.filter(|level| self.def(*level) == self.form.max_def).count(),
-        }
+    pub(crate) fn values_within(&self, levels: Range<usize>) -> usize {
+        self.page.values_within(levels, self.form.max_def)
     }
 
     /// The dictionary's id of a value, where values are kept so.
@@ -204,7 +202,7 @@ pub(super) fn data_page(
     };
     let count = match defs.is_empty() {
         true => levels,
-        false => hybrid::count_of(&defs, form.max_def),
+        false => count_of(&defs, form.max_def),
     };
     let values = values_of((values, encoding, count), form.values, dictionary, are_few_asked)?;
     Ok(LeafPage { levels, reps, defs, count, values })
@@ -285,6 +283,14 @@ impl LeafPage {
     /// Repetition levels, whether they are all 0 or not.
     pub(crate) fn repetitions(&self) -> Cow<'_, [u8]> {
         if self.reps.is_empty() { Cow::Owned(vec![0; self.levels]) } else { Cow::Borrowed(&self.reps) }
+    }
+
+    /// How many of some levels have a value, as those of the greatest definition level have.
+    pub(crate) fn values_within(&self, levels: Range<usize>, max_def: u8) -> usize {
+        match self.defs.is_empty() {
+            true => levels.len(),
+            false => count_of(&self.defs[levels], max_def),
+        }
     }
 
     /// Tells every text of a page of plain texts, in order.

@@ -54,11 +54,6 @@ impl Spans {
         }
     }
 
-    /// Where its values start.
-    pub(crate) fn value(&self, row: usize) -> usize {
-        self.start(row).1
-    }
-
     /// Where the levels and the values of a row start.
     fn start(&self, row: usize) -> (usize, usize) {
         let level = self.level(row);
@@ -77,7 +72,7 @@ impl Spans {
             // A row alone is short, mostly.
             Starts::Marked(marks) if rows.len() == 1 => {
                 let end = marks.end(level);
-                (end, value + marks.values_within(level..end))
+                (end, value + marks.page.values_within(level..end, marks.max_def))
             }
             _ => self.start(rows.end),
         };
@@ -159,14 +154,13 @@ struct Marks {
     values: Vec<u32>,
 }
 
-/// Levels from one mark to the next.
+/// Levels from one mark to the next; a byte counts them.
 const STRETCH: usize = 64;
 
 impl Marks {
     fn of(page: &Arc<LeafPage>, form: LeafForm, continues: bool) -> Self {
         let before = |levels: &[u8], level: u8| {
             let (stretches, rest) = levels.as_chunks::<STRETCH>();
-            // Sums of bytes, so that a processor adds many at a time.
             let of_stretch = |stretch: &[u8]| stretch.iter().map(|l| u8::from(*l == level)).sum::<u8>();
             let mut next = 0;
             let mut before = |count: u8| {
@@ -198,14 +192,6 @@ impl Marks {
     fn end(&self, level: usize) -> usize {
         let behind = self.page.reps.get(level + 1..).unwrap_or_default();
         level + 1 + behind.iter().position(|rep| *rep == 0).unwrap_or(behind.len())
-    }
-
-    /// How many of some levels have a value.
-    fn values_within(&self, levels: Range<usize>) -> usize {
-        match self.page.defs.is_empty() {
-            true => levels.len(),
-            false => count_of(&self.page.defs[levels], self.max_def),
-        }
     }
 
     fn value(&self, level: usize) -> usize {
@@ -270,9 +256,7 @@ mod tests {
             prop_assert_eq!(matches!(counted.starts, Starts::Marked(_)), listed.rows > 0);
             prop_assert_eq!((listed.first_row, listed.rows), (counted.first_row, counted.rows));
             for row in 0..=listed.rows {
-                let start = (listed.level(row), listed.value(row));
-                prop_assert_eq!((counted.level(row), counted.value(row)), start);
-                prop_assert_eq!(counted.start(row), start);
+                prop_assert_eq!((counted.level(row), counted.start(row)), (listed.level(row), listed.start(row)));
             }
             for (row, rows) in (0..listed.rows).flat_map(|row| [(row, 1), (row, 2)]) {
                 let rows = row..(row + rows).min(listed.rows);

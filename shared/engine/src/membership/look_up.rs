@@ -49,13 +49,22 @@ impl LookUp {
                 }
             };
             let view = PageView::new(&page, self.chunk.dictionary.as_ref(), self.chunk.form());
-            while let Some((at, place)) = left.peek().copied() {
-                let Some((level, run)) = level_of(&spans, place, self.carried)? else { break };
-                let def = view.def(level);
-                let value = match def == self.chunk.form().max_def {
-                    true => Some(view.get(run.values.start + view.values_within(run.levels.start..level))?),
-                    false => None,
+            let mut open: Option<OpenRow> = None;
+            while let Some((at, (row, level))) = left.peek().copied() {
+                let of_row = (row as usize).checked_sub(spans.first_row).ok_or(Damaged)?;
+                if of_row >= spans.rows {
+                    break;
+                }
+                let row = match &mut open {
+                    Some(open) if open.run.rows.start == of_row => open,
+                    open => open.insert(OpenRow::new(spans.run(of_row..of_row + 1), &spans, self.carried)),
                 };
+                let level = row.run.levels.start + level.checked_sub(row.before).ok_or(Damaged)? as usize;
+                if level >= row.run.levels.end {
+                    break;
+                }
+                let (def, value) = (view.def(level), row.value_of(level, &view).ok_or(Damaged)?);
+                let value = (def == self.chunk.form().max_def).then(|| view.get(value)).transpose()?;
                 tell(at, def, value);
                 left.next();
             }
@@ -78,14 +87,26 @@ impl LookUp {
     }
 }
 
-/// The level of a place on a page, and its row there; `None`: it stands on a later page.
-fn level_of(spans: &Spans, (row, level): (u32, u32), carried: (u32, u32)) -> Result<Option<(usize, Run)>, Damaged> {
-    let of_row = (row as usize).checked_sub(spans.first_row).ok_or(Damaged)?;
-    if of_row >= spans.rows {
-        return Ok(None);
+/// A row of a page that is looked into, level by level.
+struct OpenRow {
+    run: Run,
+    /// How many of its levels stood on the pages before.
+    before: u32,
+    /// A level of it, and the first value from there on.
+    walked: (usize, usize),
+}
+
+impl OpenRow {
+    fn new(run: Run, spans: &Spans, carried: (u32, u32)) -> Self {
+        let is_carried = run.rows.start == 0 && carried.0 as usize == spans.first_row;
+        let (before, walked) = (if is_carried { carried.1 } else { 0 }, (run.levels.start, run.values.start));
+        Self { run, before, walked }
     }
-    let before = if of_row == 0 && carried.0 == row { carried.1 } else { 0 };
-    let run = spans.run(of_row..of_row + 1);
-    let level = run.levels.start + level.checked_sub(before).ok_or(Damaged)? as usize;
-    Ok((level < run.levels.end).then_some((level, run)))
+
+    /// The first value from a level on, which stands before none that was looked at.
+    fn value_of(&mut self, level: usize, view: &PageView<'_>) -> Option<usize> {
+        let (from, value) = self.walked;
+        self.walked = (level, value + (level >= from).then(|| view.values_within(from..level))?);
+        Some(self.walked.1)
+    }
 }
