@@ -55,6 +55,7 @@ impl MemoryTables {
             buckets,
             delete_kinds: Vec::new(),
             foreign_formats: Vec::new(),
+            name_mapping_flaw: None,
             batch_spec_id,
         };
         let location = format!("s3://lake/{}/{}", table.database, table.table);

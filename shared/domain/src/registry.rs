@@ -130,6 +130,9 @@ pub struct TableCopy {
     /// Formats other than Parquet of the oldest and the newest live data files; a plan looks at all of them.
     #[serde(default)]
     pub foreign_formats: Vec<String>,
+    /// What is wrong with the table's name mapping, as a clause; `None`: nothing, or it has none.
+    #[serde(default)]
+    pub name_mapping_flaw: Option<String>,
     /// Id of the spec that is exactly identity on `batchId`, where the table has one (export datasets must).
     pub batch_spec_id: Option<i32>,
 }

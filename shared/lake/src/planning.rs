@@ -3,9 +3,9 @@
 use crate::compared::Compared;
 use crate::deletes::Deletes;
 use crate::error::{Refusal, file_name};
-use crate::read::{entries, live, manifests};
+use crate::read::{entries, live, manifests, name_mapping};
 use crate::schema::buckets;
-use domain::name_mapping::{NAME_MAPPING, NameMapping};
+use domain::name_mapping::NAME_MAPPING;
 use domain::plan::{DataFile, TableFiles, TableName};
 use futures::TryStreamExt;
 use iceberg::Result;
@@ -26,7 +26,12 @@ pub(crate) async fn files(
     name: &TableName,
     profile_id: &str,
 ) -> Result<TableFiles> {
-    let name_mapping = name_mapping(table, name)?;
+    let name_mapping = name_mapping(table).map_err(|what| {
+        Refusal(format!(
+            "{name} has a damaged name mapping, its property {NAME_MAPPING}: {what}; set the property anew or remove it, and \
+             try again"
+        ))
+    })?;
     let rules = Rules::of(table, schema, name, profile_id);
     let of_deletes = |m: &ManifestFile| m.content == ManifestContentType::Deletes;
     let (of_deletes, of_data) = manifests(table, snapshot).await?.into_iter().partition(of_deletes);
@@ -43,17 +48,6 @@ pub(crate) async fn files(
     let deletes = deletes.named_by(&mut data, &columns, name)?;
     let former = columns.former(&deletes)?;
     Ok(TableFiles { data, deletes, former, name_mapping })
-}
-
-/// The table's name mapping, if it has one.
-fn name_mapping(table: &Table, name: &TableName) -> std::result::Result<Option<NameMapping>, Refusal> {
-    let Some(json) = table.metadata().properties().get(NAME_MAPPING) else { return Ok(None) };
-    NameMapping::parse(json).map(Some).map_err(|what| {
-        Refusal(format!(
-            "{name} has a damaged name mapping, its property {NAME_MAPPING}: {what}; set the property anew or remove it, and \
-             try again"
-        ))
-    })
 }
 
 /// What a table's live data files must keep to.

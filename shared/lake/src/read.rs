@@ -7,6 +7,7 @@ use crate::error::{in_file, lake_error};
 use crate::glue::GlueApi;
 use crate::planning;
 use crate::schema::{batch_spec, buckets, to_domain};
+use domain::name_mapping::{NAME_MAPPING, NameMapping};
 use domain::plan::{Pin, TableFiles, TableName};
 use domain::ports::lake::{LakeError, ReadTables, TableState};
 use domain::ports::objects::{ReadObjects, WriteObjects};
@@ -81,11 +82,17 @@ async fn state_under(table: &Table, schema: &Schema, profile_id: &str) -> Result
             buckets: column.and_then(|c| buckets(metadata.default_partition_spec(), c.id)).map(|(_, n)| n),
             delete_kinds: delete_kinds.into_iter().collect(),
             foreign_formats: foreign_formats.into_iter().collect(),
+            name_mapping_flaw: name_mapping(table).err(),
             batch_spec_id: batch_spec(metadata),
         },
         snapshot_id: metadata.current_snapshot_id(),
         location: metadata.location().trim_end_matches('/').into(),
     })
+}
+
+/// The table's name mapping, if it has one. The error is a clause.
+pub(crate) fn name_mapping(table: &Table) -> std::result::Result<Option<NameMapping>, String> {
+    table.metadata().properties().get(NAME_MAPPING).map(|json| NameMapping::parse(json)).transpose()
 }
 
 /// The kinds of the live delete files at the current snapshot, and the formats other than Parquet of the data files in the

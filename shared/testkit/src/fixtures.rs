@@ -271,6 +271,7 @@ fn dataset(id: &str, kind: DatasetKind, table_uuid: String, schema: Schema, batc
             buckets: None,
             delete_kinds: Vec::new(),
             foreign_formats: Vec::new(),
+            name_mapping_flaw: None,
             batch_spec_id,
         }),
     }

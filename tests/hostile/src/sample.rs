@@ -106,6 +106,7 @@ pub fn registry() -> Registry {
             buckets: Some(4),
             delete_kinds: Vec::new(),
             foreign_formats: Vec::new(),
+            name_mapping_flaw: None,
             batch_spec_id,
         };
         let registered = json!({ "id": id, "kind": kind, "name": id, "table": { "database": "d", "table": id } });

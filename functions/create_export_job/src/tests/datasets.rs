@@ -131,12 +131,13 @@ async fn datasets_that_cannot_serve_are_told_with_their_repair() {
         World::with(registry)
     };
     let (target, source) = ("113019 destination.datasetId", "113019 schema.name");
-    let cases: [(fn(&mut Dataset), &[&str]); 7] = [
+    let cases: [(fn(&mut Dataset), &[&str]); 8] = [
         (|d| d.copy = None, &[target, source]),
         (|d| d.copy.as_mut().unwrap().format_version = 3, &[target, source]),
         (|d| d.copy.as_mut().unwrap().batch_spec_id = None, &[target]),
         (|d| d.copy.as_mut().unwrap().delete_kinds = vec!["position".into(), "deletion vector".into()], &[source]),
         (|d| d.copy.as_mut().unwrap().foreign_formats.push("orc".into()), &[source]),
+        (|d| d.copy.as_mut().unwrap().name_mapping_flaw = Some("it is no list".into()), &[source]),
         (|d| d.unique_profiles = false, &[source]),
         (|d| d.columns.profile_id = "customer_id".into(), &[source]),
     ];

@@ -1,5 +1,6 @@
 //! Whether datasets can serve an export: judged at POST on the registry's copies, and by the plan on the tables.
 
+use crate::name_mapping::NAME_MAPPING;
 use crate::registry::{AttributeMerge, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
 use crate::schema::Kind;
 
@@ -54,6 +55,11 @@ pub fn source_fitness(dataset: &Dataset, copy: Option<&TableCopy>) -> Result<(),
     if let Some(format) = copy.foreign_formats.first() {
         return Err(format!(
             "{named} has live data files of the format {format}; only Parquet is read: rewrite the table's data files as Parquet."
+        ));
+    }
+    if let Some(what) = &copy.name_mapping_flaw {
+        return Err(format!(
+            "{named} has a damaged name mapping, its table's property {NAME_MAPPING}: {what}; set the property anew or remove it."
         ));
     }
     let needed = [&dataset.columns.profile_id, &dataset.columns.timestamp];

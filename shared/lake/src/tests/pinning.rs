@@ -36,6 +36,7 @@ async fn a_name_mapping_is_told_with_the_files() {
     set(&lake, r#"[{"names":["id","profileId"],"field-id":1,"comment":"renamed"}]"#).await;
     let field = NamedField { names: vec!["id".into(), "profileId".into()], field_id: Some(1), fields: Vec::new() };
     assert_eq!(planned(&lake).await.name_mapping.unwrap().fields, [field]);
+    assert_eq!(look(&lake, &profiles()).await.copy.name_mapping_flaw, None);
 }
 
 #[tokio::test]
@@ -45,6 +46,7 @@ async fn a_damaged_name_mapping_is_refused_in_a_sentence() {
     for damaged in ["", "[{", r#"[{"names":["a"]},{"names":["a"]}]"#] {
         set(&lake, damaged).await;
         let state = look(&lake, &profiles()).await;
+        assert!(state.copy.name_mapping_flaw.is_some(), "POST refuses the table already");
         let sentence = refusal(lake.files(&pin(&profiles(), &state), "profileId").await);
         for part in ["lake.profiles", NAME_MAPPING, "set the property anew"] {
             assert!(sentence.contains(part), "{part}: {sentence}");
