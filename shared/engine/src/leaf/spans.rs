@@ -160,16 +160,13 @@ const STRETCH: usize = 64;
 impl Marks {
     fn of(page: &Arc<LeafPage>, form: LeafForm, continues: bool) -> Self {
         let before = |levels: &[u8], level: u8| {
-            let (stretches, rest) = levels.as_chunks::<STRETCH>();
-            let of_stretch = |stretch: &[u8]| stretch.iter().map(|l| u8::from(*l == level)).sum::<u8>();
-            let mut next = 0;
-            let mut before = |count: u8| {
-                next += u32::from(count);
-                next - u32::from(count)
-            };
-            let mut all: Vec<u32> = Vec::with_capacity(stretches.len() + 1);
-            all.extend(stretches.iter().map(|stretch| before(of_stretch(stretch))));
-            all.extend((!rest.is_empty()).then(|| before(of_stretch(rest))));
+            let mut all = Vec::with_capacity(levels.len().div_ceil(STRETCH));
+            let mut before = 0;
+            all.extend(levels.chunks(STRETCH).map(|stretch| {
+                let start = before;
+                before += count_of(stretch, level) as u32;
+                start
+            }));
             all
         };
         let (rows, values) = (before(&page.reps, 0), before(&page.defs, form.max_def));

@@ -57,13 +57,13 @@ impl LookUp {
                 }
                 let row = match &mut open {
                     Some(open) if open.run.rows.start == of_row => open,
-                    open => open.insert(OpenRow::new(spans.run(of_row..of_row + 1), &spans, self.carried)),
+                    open => open.insert(OpenRow::new(spans.run(of_row..of_row + 1), self.before(&spans, of_row))),
                 };
                 let level = row.run.levels.start + level.checked_sub(row.before).ok_or(Damaged)? as usize;
                 if level >= row.run.levels.end {
                     break;
                 }
-                let (def, value) = (view.def(level), row.value_of(level, &view).ok_or(Damaged)?);
+                let (def, value) = (view.def(level), row.value_of(level, &view)?);
                 let value = (def == self.chunk.form().max_def).then(|| view.get(value)).transpose()?;
                 tell(at, def, value);
                 left.next();
@@ -80,10 +80,14 @@ impl LookUp {
     /// Remembers how many levels of the page's last row are behind.
     fn carry(&mut self, spans: &Spans) {
         let Some(last) = spans.rows.checked_sub(1) else { return };
-        let row = (spans.first_row + last) as u32;
         let levels = spans.run(last..last + 1).levels.len() as u32;
-        let before = if last == 0 && self.carried.0 == row { self.carried.1 } else { 0 };
-        self.carried = (row, before + levels);
+        self.carried = ((spans.first_row + last) as u32, self.before(spans, last) + levels);
+    }
+
+    /// How many levels of a row of this page stood on the pages before.
+    fn before(&self, spans: &Spans, of_row: usize) -> u32 {
+        let is_carried = of_row == 0 && self.carried.0 as usize == spans.first_row;
+        if is_carried { self.carried.1 } else { 0 }
     }
 }
 
@@ -97,16 +101,18 @@ struct OpenRow {
 }
 
 impl OpenRow {
-    fn new(run: Run, spans: &Spans, carried: (u32, u32)) -> Self {
-        let is_carried = run.rows.start == 0 && carried.0 as usize == spans.first_row;
-        let (before, walked) = (if is_carried { carried.1 } else { 0 }, (run.levels.start, run.values.start));
+    fn new(run: Run, before: u32) -> Self {
+        let walked = (run.levels.start, run.values.start);
         Self { run, before, walked }
     }
 
     /// The first value from a level on, which stands before none that was looked at.
-    fn value_of(&mut self, level: usize, view: &PageView<'_>) -> Option<usize> {
+    fn value_of(&mut self, level: usize, view: &PageView<'_>) -> Result<usize, Damaged> {
         let (from, value) = self.walked;
-        self.walked = (level, value + (level >= from).then(|| view.values_within(from..level))?);
-        Some(self.walked.1)
+        if level < from {
+            return Err(Damaged);
+        }
+        self.walked = (level, value + view.values_within(from..level));
+        Ok(self.walked.1)
     }
 }
