@@ -8,6 +8,11 @@ pub const NAME_MAPPING: &str = "schema.name-mapping.default";
 pub const NO_MAPPING: &str = "it carries no field ids and its table has no name mapping: set the table property \
                               schema.name-mapping.default, as Spark's add_files does, or rewrite the file";
 
+/// What a table is said to have whose name mapping is damaged so, and what to do. The sentence has no end yet.
+pub fn damaged(what: &str) -> String {
+    format!("has a damaged name mapping, the table property {NAME_MAPPING}: {what}; set the property anew or remove it")
+}
+
 /// Iceberg's name mapping, in its own JSON form: the fields that the columns of a file are by their names, where nothing in
 /// the file carries a field id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

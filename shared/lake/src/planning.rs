@@ -5,7 +5,7 @@ use crate::deletes::Deletes;
 use crate::error::{Refusal, file_name};
 use crate::read::{entries, live, manifests, name_mapping};
 use crate::schema::buckets;
-use domain::name_mapping::NAME_MAPPING;
+use domain::name_mapping::damaged;
 use domain::plan::{DataFile, TableFiles, TableName};
 use futures::TryStreamExt;
 use iceberg::Result;
@@ -26,12 +26,8 @@ pub(crate) async fn files(
     name: &TableName,
     profile_id: &str,
 ) -> Result<TableFiles> {
-    let name_mapping = name_mapping(table).map_err(|what| {
-        Refusal(format!(
-            "{name} has a damaged name mapping, its property {NAME_MAPPING}: {what}; set the property anew or remove it, and \
-             try again"
-        ))
-    })?;
+    let name_mapping =
+        name_mapping(table).map_err(|what| Refusal(format!("{name} {}, and try again", damaged(&what))))?;
     let rules = Rules::of(table, schema, name, profile_id);
     let of_deletes = |m: &ManifestFile| m.content == ManifestContentType::Deletes;
     let (of_deletes, of_data) = manifests(table, snapshot).await?.into_iter().partition(of_deletes);

@@ -1,6 +1,6 @@
 //! Whether datasets can serve an export: judged at POST on the registry's copies, and by the plan on the tables.
 
-use crate::name_mapping::NAME_MAPPING;
+use crate::name_mapping::damaged;
 use crate::registry::{AttributeMerge, Dataset, DatasetKind, MergePolicy, Registry, TableCopy};
 use crate::schema::Kind;
 
@@ -58,9 +58,7 @@ pub fn source_fitness(dataset: &Dataset, copy: Option<&TableCopy>) -> Result<(),
         ));
     }
     if let Some(what) = &copy.name_mapping_flaw {
-        return Err(format!(
-            "{named} has a damaged name mapping, its table's property {NAME_MAPPING}: {what}; set the property anew or remove it."
-        ));
+        return Err(format!("{named} {}.", damaged(what)));
     }
     let needed = [&dataset.columns.profile_id, &dataset.columns.timestamp];
     let needed = &needed[..if dataset.kind == DatasetKind::Event { 2 } else { 1 }];
