@@ -75,7 +75,7 @@ impl ExportParts for OneFile {
                 split_offsets: Vec::new(),
             });
         }
-        Ok(OutputList { version: PLAN_VERSION, files, counts })
+        Ok(OutputList { version: PLAN_VERSION, files, counts, distinct: false })
     }
 }
 

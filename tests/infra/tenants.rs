@@ -8,12 +8,13 @@ use domain::plan::batch_folder;
 use serde_json::{Value, json};
 
 /// Where the worker may put objects, and whether it may delete them there.
-fn own_objects() -> [(String, bool); 4] {
+fn own_objects() -> [(String, bool); 5] {
     let commits = format!("{:08x}", export_worker::COMMITS_BEGIN_WITH);
     let folder = batch_folder(&BatchId::new(1));
     let batches = folder.split('=').next().unwrap();
     [
         ("${StateBucket.Arn}/*/*/jobs/*".into(), true),
+        ("${StateBucket.Arn}/*/*/tables/*/distinct/*".into(), true),
         (format!("${{LakeBucket.Arn}}/*/data/{batches}=*"), true),
         ("${LakeBucket.Arn}/*/metadata/*".into(), false),
         (format!("${{LakeBucket.Arn}}/*/metadata/*{commits}-*"), true),

@@ -69,7 +69,7 @@ fn no_weather_breaks_a_promise() {
     let sum = sum.into_inner().unwrap();
     println!("{seeds} seeds: {sum:?}");
     let ends = [sum.succeeded, sum.cancelled, sum.failed, sum.refused];
-    let events = [sum.splits, sum.abandoned, sum.killed, sum.dead_letters];
+    let events = [sum.splits, sum.abandoned, sum.killed, sum.dead_letters, sum.known];
     assert!(ends.iter().chain(&events).all(|n| *n > 0), "something never happens: {sum:?}");
     assert!(sum.succeeded > sum.failed, "most jobs should get through: {sum:?}");
 }

@@ -65,6 +65,8 @@ impl Trouble {
 /// The job's way.
 pub struct Plain {
     pub world: World,
+    /// Whose job it is.
+    tenant: usize,
     pub seen: Seen,
     tasks: VecDeque<Task>,
     asleep: Vec<Task>,
@@ -87,14 +89,20 @@ impl Plain {
 
     /// The same in another world.
     pub fn over(world: World, troubles: &[(u64, Trouble)]) -> Self {
+        Self::of(world, 0, troubles)
+    }
+
+    /// The job of another tenant.
+    pub fn of(world: World, tenant: usize, troubles: &[(u64, Trouble)]) -> Self {
         for (call, trouble) in troubles {
             if let Some(fault) = trouble.fault() {
                 (*call..call + trouble.calls()).for_each(|call| world.storm.strike_at(call, fault));
             }
         }
-        let create = Task::create(world.machine(), 0, post(&world.tenants[0]));
+        let create = Task::create(world.machine(), 0, post(&world.tenants[tenant]));
         Self {
             world,
+            tenant,
             seen: Seen::default(),
             tasks: VecDeque::from([create]),
             asleep: Vec::new(),
@@ -128,15 +136,15 @@ impl Plain {
     /// A client cancels the job, or deletes it.
     pub fn cancel(&mut self) {
         if let Some((_, id)) = self.job() {
-            let request = request(&self.world.tenants[0], &id.to_string(), Vec::new());
+            let request = request(&self.world.tenants[self.tenant], &id.to_string(), Vec::new());
             self.tasks.push_front(Task::delete(self.world.machine(), 1, request));
         }
     }
 
     /// Somebody drops the export table and makes another.
     pub fn recreate_table(&mut self) {
-        self.world.recreate(0);
-        self.seen.forget_table(&self.world.table(0, "exports"), &self.world.tenants[0]);
+        self.world.recreate(self.tenant);
+        self.seen.forget_table(&self.world.table(self.tenant, "exports"), &self.world.tenants[self.tenant]);
     }
 
     /// One step of whatever comes first; `false` = nothing is to be done now.
@@ -205,7 +213,7 @@ impl Plain {
             // Within the first minutes messages come again, and what slept wakes.
             self.messages.extend(std::mem::take(&mut self.held));
             if round == MINUTES / 2 {
-                self.world.refuse(0, None);
+                self.world.refuse(self.tenant, None);
                 self.tasks.extend(self.asleep.drain(..));
                 self.settle()?;
             }

@@ -24,7 +24,10 @@ const OF_A_JOB: u64 = 40;
 
 /// The calls from POST to SUCCEEDED of a job of so many parts.
 fn calls(parts: usize) -> BTreeMap<String, u64> {
-    let mut plain = Plain::over(World::calm(parts), &[]);
+    calls_of(Plain::over(World::calm(parts), &[]))
+}
+
+fn calls_of(mut plain: Plain) -> BTreeMap<String, u64> {
     while plain.state() != Some(State::Succeeded) {
         assert!(plain.step().unwrap(), "it stands still");
     }
@@ -41,4 +44,11 @@ fn a_job_and_each_of_its_parts_take_the_requests_that_are_told_and_no_more() {
     let of_parts = 2 * OF_A_PART.iter().map(|(_, count)| *count as u64).sum::<u64>();
     let of_job = few.iter().filter(|(name, _)| !OF_DATA.contains(&name.as_str())).map(|(_, count)| count).sum::<u64>();
     assert!(of_job - of_parts <= OF_A_JOB, "{few:?}");
+}
+
+#[test]
+fn what_was_seen_of_files_is_listed_once_and_kept_for_each() {
+    let (without, with) = (calls(4), calls_of(Plain::of(World::of_parts(&[0, 4]), 1, &[])));
+    let more = with.iter().map(|(name, count)| (name.as_str(), count - without.get(name).copied().unwrap_or_default()));
+    assert_eq!(more.filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [("create", 4), ("list", 1)]);
 }

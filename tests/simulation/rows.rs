@@ -6,6 +6,8 @@ use domain::plan::{Counts, DataFile, OutputFile, OutputList, PLAN_VERSION, Plan,
 use domain::ports::objects::{Location, ObjectError, UploadObject, WriteObjects};
 use engine::{EngineError, Progress, Step};
 use export_worker::ExportParts;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::MemoryObjects;
 
 /// Bytes that a source's row takes.
@@ -15,7 +17,11 @@ const FILE_ROWS: usize = 7;
 
 /// The stand-in.
 #[derive(Clone, Debug)]
-pub struct Rows(pub MemoryObjects);
+pub struct Rows {
+    pub objects: MemoryObjects,
+    /// Parts begun of which it was known that nothing in them is to be merged.
+    pub known: Arc<AtomicUsize>,
+}
 
 /// All rows of a source's file.
 pub fn of_file(file: &DataFile) -> Vec<u64> {
@@ -46,6 +52,12 @@ fn hash(row: u64) -> u32 {
     (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u32
 }
 
+/// Whether a part is one whole file that was read for merging: no row is there twice.
+fn is_distinct(part: &PlannedPart) -> bool {
+    let is_whole = |file: &DataFile| file.bucket.is_some() && file.range.is_none();
+    part.slice.is_none() && !part.distinct && matches!(&part.files[..], [file] if is_whole(file))
+}
+
 impl ExportParts for Rows {
     async fn export(
         &self,
@@ -54,6 +66,7 @@ impl ExportParts for Rows {
         file_at: impl Fn(&BatchId, usize) -> Location + Send + Sync,
         mut progress: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
+        self.known.fetch_add(usize::from(part.distinct), Ordering::Relaxed);
         let rows = of_part(part);
         let whole = (rows.len() * plan.batches.len()).max(1) as u64;
         let (mut files, mut counts) = (Vec::new(), Counts::default());
@@ -86,7 +99,7 @@ impl ExportParts for Rows {
             }
         }
         match progress(Progress { weight: part.weight(), rows: counts.rows }) {
-            Step::Continue => Ok(OutputList { version: PLAN_VERSION, files, counts }),
+            Step::Continue => Ok(OutputList { version: PLAN_VERSION, files, counts, distinct: is_distinct(part) }),
             Step::Stop => {
                 self.abandon(&files).await;
                 Err(EngineError::Stopped)
@@ -99,7 +112,7 @@ impl Rows {
     async fn write(&self, at: &Location, rows: &[u64]) -> Result<u64, ObjectError> {
         let body = serde_json::to_vec(rows).expect("numbers are JSON");
         let bytes = body.len() as u64;
-        let mut upload = self.0.begin(at).await?;
+        let mut upload = self.objects.begin(at).await?;
         upload.write(body.into()).await?;
         upload.complete().await?;
         Ok(bytes)
@@ -108,7 +121,7 @@ impl Rows {
     async fn abandon(&self, files: &[OutputFile]) {
         for file in files.iter().filter_map(|file| Location::parse(&file.location)) {
             // As far as the store allows.
-            self.0.delete(&file).await.ok();
+            self.objects.delete(&file).await.ok();
         }
     }
 }

@@ -14,6 +14,7 @@ use edge::http::Request;
 use edge::verdict::Caller;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// Most workers at once.
 const MOST_WORKERS: usize = 6;
@@ -368,7 +369,9 @@ impl Run {
                 _ => self.tally.failed += 1,
             }
         }
-        Tally { splits: self.seen.splits, abandoned: self.seen.abandoned, dead_letters: self.inbox.dead, ..self.tally }
+        let Seen { splits, abandoned, .. } = self.seen;
+        let known = self.world.known_distinct.load(Ordering::Relaxed);
+        Tally { splits, abandoned, known, dead_letters: self.inbox.dead, ..self.tally }
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {

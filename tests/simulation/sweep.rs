@@ -4,15 +4,18 @@
 use crate::plain::{Plain, Trouble};
 use crate::world::{GRACE_SECONDS, World};
 use domain::job::render;
+use domain::ports::objects::Location;
 use domain::state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 type Rows = BTreeMap<String, Vec<u64>>;
+/// A job's way, with what is to happen to it.
+type Way = fn(&[(u64, Trouble)]) -> Plain;
 
 /// The job without trouble: its calls, those of its commit, and what it exports.
-fn undisturbed() -> (u64, std::ops::RangeInclusive<u64>, Rows) {
-    let mut plain = Plain::new(&[]);
+fn undisturbed(way: Way) -> (u64, std::ops::RangeInclusive<u64>, Rows) {
+    let mut plain = way(&[]);
     let mut calls = 0;
     while plain.state() != Some(State::Succeeded) {
         assert!(plain.step().unwrap(), "it stands still");
@@ -25,8 +28,8 @@ fn undisturbed() -> (u64, std::ops::RangeInclusive<u64>, Rows) {
 }
 
 /// What of it goes wrong, if anything.
-fn trouble(troubles: &[(u64, Trouble)], rows: &Rows) -> Result<(), String> {
-    let mut plain = Plain::new(troubles);
+fn trouble(way: Way, troubles: &[(u64, Trouble)], rows: &Rows) -> Result<(), String> {
+    let mut plain = way(troubles);
     plain.come_to_rest()?;
     match plain.state() {
         // The request was lost, and no job ever was.
@@ -36,9 +39,9 @@ fn trouble(troubles: &[(u64, Trouble)], rows: &Rows) -> Result<(), String> {
     }
 }
 
-fn all_hold(cases: Vec<Vec<(u64, Trouble)>>, rows: &Rows) {
+fn all_hold(way: Way, cases: Vec<Vec<(u64, Trouble)>>, rows: &Rows) {
     let judge = |cases: &[Vec<(u64, Trouble)>]| {
-        let broken = cases.iter().filter_map(|case| Some((case.clone(), trouble(case, rows).err()?)));
+        let broken = cases.iter().filter_map(|case| Some((case.clone(), trouble(way, case, rows).err()?)));
         broken.collect::<Vec<_>>()
     };
     let at_once = thread::available_parallelism().map_or(1, usize::from);
@@ -53,19 +56,31 @@ fn all_hold(cases: Vec<Vec<(u64, Trouble)>>, rows: &Rows) {
 
 #[test]
 fn whatever_happens_to_a_call_the_export_is_the_same() {
-    let (calls, _, rows) = undisturbed();
+    let (calls, _, rows) = undisturbed(Plain::new);
     let cases = (1..=calls).flat_map(|call| Trouble::ALL.map(|trouble| vec![(call, trouble)])).collect();
-    all_hold(cases, &rows);
+    all_hold(Plain::new, cases, &rows);
+}
+
+#[test]
+fn whatever_happens_to_a_call_of_a_job_that_leaves_marks_the_export_is_the_same() {
+    let marking: Way = |troubles| Plain::of(World::of_parts(&[0, 3]), 1, troubles);
+    let mut plain = marking(&[]);
+    plain.come_to_rest().unwrap();
+    let is_mark = |at: &&Location| at.key.contains("/tables/");
+    assert_eq!(plain.world.objects.inspect(|objects| objects.keys().filter(is_mark).count()), 3, "one for each part");
+    let (calls, _, rows) = undisturbed(marking);
+    let cases = (1..=calls).flat_map(|call| Trouble::ALL.map(|trouble| vec![(call, trouble)])).collect();
+    all_hold(marking, cases, &rows);
 }
 
 #[test]
 fn whatever_happens_to_two_calls_of_a_commit_the_export_is_the_same() {
-    let (_, commit, rows) = undisturbed();
+    let (_, commit, rows) = undisturbed(Plain::new);
     let (first, last) = (*commit.start(), *commit.end());
     let pairs = (first..=last).flat_map(|one| (one + 1..=last).map(move |other| (one, other)));
     let troubles = || Trouble::ALL.into_iter().flat_map(|one| Trouble::ALL.map(move |other| (one, other)));
     let cases = pairs.flat_map(|(at, and)| troubles().map(move |(one, other)| vec![(at, one), (and, other)])).collect();
-    all_hold(cases, &rows);
+    all_hold(Plain::new, cases, &rows);
 }
 
 #[test]
@@ -98,7 +113,7 @@ fn a_job_whose_planner_is_killed_at_any_call_is_done_after_one_sweep() {
 
 #[test]
 fn regression_uploads_are_freed_though_the_table_is_gone() {
-    let (calls, ..) = undisturbed();
+    let (calls, ..) = undisturbed(Plain::new);
     for call in 1..=calls {
         let mut plain = Plain::new(&[(call, Trouble::KilledAfter)]);
         while plain.state() != Some(State::Committing) && plain.step().unwrap() {}
@@ -126,7 +141,7 @@ fn a_table_that_refuses_the_commit_for_good_fails_the_job_and_shows_nothing_late
 /// A committer falls asleep at every call of its commit; meanwhile the table refuses the job for good, and when the sleeper
 /// wakes it takes commits again.
 pub fn sleep_through_an_abandoning() -> Result<usize, String> {
-    let (_, commit, rows) = undisturbed();
+    let (_, commit, rows) = undisturbed(Plain::new);
     let mut abandoned = 0;
     for call in commit {
         for trouble in [Trouble::AsleepBefore, Trouble::AsleepAfter] {
@@ -194,7 +209,7 @@ fn a_planner_that_sleeps_through_a_cancel_leaves_nothing_and_breaks_no_table() {
 
 #[test]
 fn a_part_that_takes_too_long_goes_on_as_halves_that_export_the_same() {
-    let (.., rows) = undisturbed();
+    let (.., rows) = undisturbed(Plain::new);
     let mut world = World::plain();
     world.split_after = 0;
     let mut plain = Plain::over(world, &[]);

@@ -12,6 +12,8 @@ pub struct Tally {
     pub dead_letters: usize,
     /// POSTs that were refused since too many jobs were running.
     pub refused: usize,
+    /// Parts begun of which earlier jobs knew that nothing in them is to be merged.
+    pub known: usize,
     pub steps: usize,
 }
 
@@ -25,6 +27,7 @@ impl Tally {
         self.killed += other.killed;
         self.dead_letters += other.dead_letters;
         self.refused += other.refused;
+        self.known += other.known;
         self.steps += other.steps;
     }
 }

@@ -13,6 +13,7 @@ use domain::tenant::Tenant;
 use export_worker::Settings;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use testkit::{ManualClock, MemoryJobs, MemoryLake, MemoryObjects, MemoryQueue, MemoryRegistry, fixtures};
 
 /// How long what a job left behind is left alone, in seconds.
@@ -32,6 +33,8 @@ pub struct World {
     pub objects: MemoryObjects,
     pub queue: MemoryQueue,
     pub registry: MemoryRegistry,
+    /// Parts begun of which earlier jobs knew that nothing in them is to be merged.
+    pub known_distinct: Arc<AtomicUsize>,
     pub tenants: Vec<Tenant>,
     /// Files that sources have got so far.
     files: Cell<usize>,
@@ -61,6 +64,7 @@ impl World {
             objects,
             queue: MemoryQueue::under(storm.clone()),
             registry: MemoryRegistry::default(),
+            known_distinct: Arc::default(),
             tenants: (0..tenants).map(|n| Tenant::new(&format!("ORG{n}@AdobeOrg"), "prod").unwrap()).collect(),
             files: Cell::new(0),
             columns: Cell::new(0),
@@ -94,7 +98,7 @@ impl World {
         let world = Self { lease: 30, split_after: 900, part_bytes: [100; 2], max_running_jobs: 1_000, ..usual };
         world.storm.calm_down();
         for (tenant, parts) in (0..).zip(parts) {
-            let files = (0..*parts).map(|at| world.file(at, 8, 4, tenant % 2 == 1)).collect();
+            let files = (0..*parts).map(|at| world.file(at, 8, 4, is_merged(tenant))).collect();
             world.lake.commit(&world.table(tenant, "profiles"), files);
         }
         world
@@ -106,7 +110,7 @@ impl World {
         let mut registry = fixtures::registry();
         for dataset in &mut registry.datasets {
             dataset.table = TableName { database: format!("tenant{n}"), table: dataset.id.clone() };
-            if n % 2 == 1 && dataset.kind == DatasetKind::Profile {
+            if is_merged(n) && dataset.kind == DatasetKind::Profile {
                 dataset.unique_profiles = false;
                 dataset.copy.as_mut().unwrap().buckets = Some(BUCKETS);
             }
@@ -129,7 +133,7 @@ impl World {
             jobs: self.jobs.clone(),
             lake: self.lake.clone(),
             objects: self.objects.clone(),
-            engine: Rows(self.objects.clone()),
+            engine: Rows { objects: self.objects.clone(), known: self.known_distinct.clone() },
             queue: self.queue.clone(),
             registry: self.registry.clone(),
             clock: self.clock.ahead(ahead),
@@ -159,7 +163,7 @@ impl World {
     pub fn write(&self, tenant: usize) {
         match self.dice.below(2) {
             0 => self.lake.commit(&self.table(tenant, "exports"), Vec::new()),
-            _ => self.lake.commit(&self.table(tenant, "profiles"), self.live_files(tenant % 2 == 1)),
+            _ => self.lake.commit(&self.table(tenant, "profiles"), self.live_files(is_merged(tenant))),
         }
     }
 
@@ -211,4 +215,9 @@ impl World {
             deletes: Vec::new(),
         }
     }
+}
+
+/// Whether a tenant's rows are merged by buckets.
+fn is_merged(tenant: usize) -> bool {
+    tenant % 2 == 1
 }

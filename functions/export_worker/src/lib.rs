@@ -6,6 +6,7 @@
 mod abandon;
 mod collect;
 mod commit;
+mod distinct;
 mod end;
 mod export_parts;
 mod halt;

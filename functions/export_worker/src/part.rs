@@ -1,7 +1,7 @@
 //! W1–W5: claim a part, export it, hand in its output list, or leave it as two halves.
 
 use crate::plan::FIRST_PATIENCE_SECONDS;
-use crate::{ExportParts, Halt, Ports, commit, stored_plan};
+use crate::{ExportParts, Halt, Ports, commit, distinct, stored_plan};
 use bytes::Bytes;
 use domain::guard::Guard;
 use domain::id::{BatchId, uuid_v4};
@@ -45,7 +45,14 @@ pub async fn export<P: Ports>(ports: &P, record: &JobRecord, number: u32) -> Res
     let seen = Seen { work, before: record.progress.weight_done, here: AtomicU64::new(0) };
     let mine = Mine { part, claimed, owner, halves: plan.halves(number, work.shards), seen };
     match work_on(ports, &plan, &planned, &mine).await? {
-        Worked::Out(list) => hand_in(ports, job, work, &mine, list).await,
+        Worked::Out(list) => {
+            let is_distinct = list.distinct;
+            hand_in(ports, job, work, &mine, list).await?;
+            if is_distinct {
+                distinct::mark(ports, &plan, &planned).await;
+            }
+            Ok(())
+        }
         Worked::TooLong => leave_halves(ports, &mine).await,
         Worked::Lost => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! P1–P4: pin the inputs, settle the plan, make shards and parts, start, fan out.
 
 use crate::commit::{SWAPS_PER_MESSAGE, fresh_uuid};
-use crate::{Halt, Ports, step, stored_plan};
+use crate::{Halt, Ports, distinct, step, stored_plan};
 use domain::guard::Guard;
 use domain::id::uuid_v4;
 use domain::job::{Job, ResolvedDataset, Widening, Work};
@@ -83,7 +83,12 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
         columns: dataset.columns,
         unique_profiles: dataset.unique_profiles,
     });
-    let sources = sources.collect();
+    let sources: Vec<_> = sources.collect();
+    if matches!(needs, MergeNeeds::Buckets(_)) {
+        for (source, table) in sources.iter().zip(&mut tables) {
+            distinct::recall(ports, &job.tenant, source, table).await;
+        }
+    }
     let resolved = job.resolved.clone();
     Ok(Some(Plan {
         version: PLAN_VERSION,

@@ -74,7 +74,7 @@ mod tests {
             profile_id_bounds: None,
             split_offsets: Vec::new(),
         };
-        OutputList { version: 1, files: vec![file], counts: Counts { rows, ..Counts::default() } }
+        OutputList { version: 1, files: vec![file], counts: Counts { rows, ..Counts::default() }, distinct: false }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::registry::{ColumnNames, DatasetKind, MergePolicy};
 use crate::schema::{Field, Schema};
 use crate::tenant::Tenant;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The plan format that this release writes. Plans of this and of the previous release are understood.
@@ -86,6 +86,14 @@ pub struct Plan {
     pub parts: Vec<PlannedPart>,
 }
 
+impl Plan {
+    /// Whether every row of a part is a profile of its own: the owner promises it, or it was seen. The halves of a part of
+    /// which it was seen are by profiles, as all halves of buckets are, and only merging tells these apart.
+    pub fn rows_stand_alone(&self, part: &PlannedPart) -> bool {
+        part.distinct && part.slice.is_none() || matches!(&self.sources[..], [only] if only.unique_profiles)
+    }
+}
+
 /// A dataset that a plan reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,6 +149,9 @@ pub struct PlannedPart {
     /// Which rows of each row group are meant, where rows stand alone; `None` = all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RowRun>,
+    /// Whether no two of its rows are the same profile's, as an earlier job has seen: see [`TableFiles::distinct`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub distinct: bool,
 }
 
 impl PlannedPart {
@@ -254,6 +265,8 @@ pub struct TableFiles {
     pub former: Vec<Field>,
     /// See [`PlannedSource::name_mapping`].
     pub name_mapping: Option<NameMapping>,
+    /// Locations of the data files of fragments in which no profile id stands twice, as earlier jobs have seen.
+    pub distinct: BTreeSet<String>,
 }
 
 impl DataFile {
@@ -273,6 +286,10 @@ pub struct OutputList {
     pub files: Vec<OutputFile>,
     /// What was counted on the way.
     pub counts: Counts,
+    /// Whether the part is one whole file of fragments, and it was seen that no profile id stands twice in it. Whoever
+    /// exports it is told; the object is not.
+    #[serde(skip)]
+    pub distinct: bool,
 }
 
 /// A Parquet file that a part wrote.
@@ -321,6 +338,10 @@ impl Counts {
             *self.by_namespace.entry(namespace.clone()).or_default() += count;
         }
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The folder of a batch's files, below a plan's `data_prefix`; with a closing slash.

@@ -42,7 +42,7 @@ pub(crate) async fn export_file<O: ReadObjects + WriteObjects, F: Fn(&BatchId, u
     let weight = part.task.part.weight();
     let judge = Judge::bind(part, &part.sources[file.source], input, part.deletes.of(file, input))?;
     let rows = LoneRows::bind(part, file.source, input)?;
-    let all: u64 = input.groups.iter().map(|&group| input.rows(group)).sum();
+    let all = input.all_rows();
     let (mut read, again) = (0, rows.leaves());
     for &group in &input.groups {
         let mut of_group = RowGroup::new(input, group, &again);

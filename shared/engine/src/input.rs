@@ -104,6 +104,11 @@ impl<O: ReadObjects> InputFile<O> {
         self.metadata.metadata().row_group(group).num_rows() as u64
     }
 
+    /// Rows of all row groups that are read.
+    pub(crate) fn all_rows(&self) -> u64 {
+        self.groups.iter().map(|&group| self.rows(group)).fold(0, u64::saturating_add)
+    }
+
     /// The position in the file of a row group's first row.
     pub(crate) fn first_row(&self, group: usize) -> u64 {
         self.metadata.metadata().row_groups().iter().take(group).map(|g| g.num_rows() as u64).sum()

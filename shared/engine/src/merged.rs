@@ -50,30 +50,33 @@ use verdict::Verdict;
 const NUMBERED: u64 = 150;
 const JUDGED: u64 = 300;
 
-/// Exports a part that holds every row of its profiles.
+/// Exports a part that holds every row of its profiles. Tells whether they are all rows of one file of fragments, and it was
+/// seen that no two of them have the same id.
 pub(crate) async fn export<O: ReadObjects + WriteObjects, F: Fn(&BatchId, usize) -> Location + Send + Sync>(
     part: &Part<'_, O>,
     batches: &mut Batches<'_, O, F>,
     tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     let mut inputs = Vec::with_capacity(part.task.part.files.len());
     for file in &part.task.part.files {
         inputs.push(part.open(file).await?);
     }
     let order = Order::of(part, &inputs, tally).await?;
     if let (Order::Distinct, [input], [file]) = (order, &inputs[..], &part.task.part.files[..]) {
-        return alone::export_file(part, (file, input), 0, batches, tally).await;
+        alone::export_file(part, (file, input), 0, batches, tally).await?;
+        return Ok(true);
     }
+    let mut are_distinct = false;
     let mut left = vec![Share::WHOLE];
     while let Some(share) = left.pop() {
         let work = Work { part, inputs: &inputs, order, share };
         match work.export(batches, tally).await {
             Err(Halt::TooMuch) => left.extend(share.halves()),
             Err(Halt::Failed(error)) => return Err(error),
-            Ok(()) => {}
+            Ok(distinct) => are_distinct |= distinct,
         }
     }
-    Ok(())
+    Ok(are_distinct)
 }
 
 /// Why the first pass came to no end.
@@ -103,7 +106,7 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
         &self,
         batches: &mut Batches<'_, O, F>,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
-    ) -> Result<(), Halt> {
+    ) -> Result<bool, Halt> {
         let mut kept = Kept::default();
         let index = Index::read(self, &mut kept, tally).await?;
         let verdict = Verdict::read(self, &index, &mut kept, tally).await?;
@@ -117,7 +120,7 @@ impl<O: ReadObjects + WriteObjects> Work<'_, O> {
             round.export(&mut kept, batches, tally).await?;
             self.report(tally, JUDGED + (1_000 - JUDGED) * (done + 1) / count)?;
         }
-        Ok(())
+        Ok(index.are_distinct)
     }
 
     /// The leaves of a file that the second pass reads: of rows that stand alone, and of those that are merged, too.

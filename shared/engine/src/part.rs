@@ -113,7 +113,7 @@ pub async fn export_part<O: ReadObjects + WriteObjects>(
 ) -> Result<OutputList, EngineError> {
     let plan = task.plan;
     let sources = plan.sources.iter().map(Source::new).collect::<Result<Vec<_>, _>>()?;
-    let rows_stand_alone = matches!(&sources[..], [only] if only.planned.unique_profiles);
+    let rows_stand_alone = plan.rows_stand_alone(task.part);
     let layout = Layout::new(plan, &sources, !rows_stand_alone)?;
     let wanted = Wanted::new(&plan.filter);
     let deletes = Deletes::read(objects, task.part, &sources, task.settings).await?;
@@ -121,17 +121,17 @@ pub async fn export_part<O: ReadObjects + WriteObjects>(
     let mut batches = Batches::new(objects, &file_at, task, &layout);
     let mut tally = Tally::new(task.part.weight(), progress);
     let exported = match rows_stand_alone {
-        true => alone::export(&part, &mut batches, &mut tally).await,
+        true => alone::export(&part, &mut batches, &mut tally).await.map(|()| false),
         false => merged::export(&part, &mut batches, &mut tally).await,
     };
-    let files = match exported.and_then(|()| tally.whole()) {
-        Ok(()) => batches.finish().await,
+    let finished = match exported.and_then(|distinct| tally.whole().map(|()| distinct)) {
+        Ok(distinct) => batches.finish().await.map(|files| (files, distinct)),
         Err(error) => Err(error),
     };
-    match files {
-        Ok(files) => {
-            let bytes = files.iter().map(|f| f.bytes).sum();
-            Ok(OutputList { version: PLAN_VERSION, files, counts: Counts { bytes, ..tally.counts } })
+    match finished {
+        Ok((files, distinct)) => {
+            let counts = Counts { bytes: files.iter().map(|f| f.bytes).sum(), ..tally.counts };
+            Ok(OutputList { version: PLAN_VERSION, files, counts, distinct })
         }
         Err(error) => {
             batches.abandon().await;

@@ -1,6 +1,7 @@
 //! The engine as a whole, over objects in memory.
 #![allow(clippy::unwrap_used)]
 
+mod distinct;
 mod files;
 mod filtering;
 mod foreign;

@@ -43,7 +43,7 @@ pub(crate) async fn files(
     let columns = Compared::of(table.metadata(), schema);
     let deletes = deletes.named_by(&mut data, &columns, name)?;
     let former = columns.former(&deletes)?;
-    Ok(TableFiles { data, deletes, former, name_mapping })
+    Ok(TableFiles { data, deletes, former, name_mapping, ..TableFiles::default() })
 }
 
 /// What a table's live data files must keep to.

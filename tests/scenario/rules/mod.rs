@@ -3,6 +3,7 @@
 mod batches;
 mod damage;
 mod deletes;
+mod distinct;
 mod empty;
 mod events;
 mod evolution;

@@ -11,7 +11,8 @@ mod tables;
 
 use crate::oracle::{Outcome, sort};
 use crate::store::{Evolution, Store};
-use domain::plan::TableName;
+use domain::id::JobId;
+use domain::plan::{Plan, TableName};
 use domain::ports::jobs::PartState;
 use domain::ports::lake::ReadTables;
 use domain::ports::objects::{Location, ReadObjects};
@@ -138,6 +139,48 @@ impl World {
         let schema = self.lake.look(&table(dataset), "profileId").await.unwrap().copy.schema;
         let mut last_id = changes::last_id(&schema) + 100;
         self.lake.evolve(&table(dataset), &changes::changed(schema, change, &mut last_id)).await.unwrap();
+    }
+
+    /// Commits more to the table of a dataset in two buckets, as its commit of that number.
+    pub async fn commit(&self, dataset: &str, number: usize, commit: &Value) {
+        let commit = serde_json::from_value(commit.clone()).unwrap();
+        tables::add(&self.lake, &self.objects, dataset, Some(2), (number, &commit)).await;
+    }
+
+    /// The next call of that method of the object store fails.
+    pub fn fail_next(&self, call: &str) {
+        self.objects.fail_next(call, Fault::BeforeEffect);
+    }
+
+    /// A job's plan.
+    pub async fn plan(&self, job: &Value) -> Plan {
+        let id = JobId::parse(&job["id"].to_string()).unwrap();
+        let at = self.state(&format!("{}jobs/{}/plan.json", self.tenant.object_prefix(), id.padded()));
+        serde_json::from_slice(&self.objects.read(&at).await.unwrap()).unwrap()
+    }
+
+    /// How many parts of all jobs were planned knowing that nothing in them is to be merged.
+    pub async fn known_parts(&self) -> usize {
+        let mut count = 0;
+        let jobs = self.state(&format!("{}jobs/", self.tenant.object_prefix()));
+        for (at, _) in self.objects.list(&jobs).await.unwrap() {
+            if at.key.ends_with("/plan.json") {
+                let plan: Plan = serde_json::from_slice(&self.objects.read(&at).await.unwrap()).unwrap();
+                count += plan.parts.iter().filter(|part| part.distinct).count();
+            }
+        }
+        count
+    }
+
+    /// Where it stands what jobs have seen of tables' files.
+    pub async fn marks(&self) -> Vec<String> {
+        let tables = self.state(&format!("{}tables/", self.tenant.object_prefix()));
+        let listed = self.objects.list(&tables).await.unwrap();
+        listed.into_iter().map(|(at, _)| at.to_string()).collect()
+    }
+
+    fn state(&self, key: &str) -> Location {
+        Location::new(&self.settings.state_bucket, key)
     }
 
     /// A job from its creation to its end, as it is shown then.

@@ -51,6 +51,20 @@ pub async fn source(
     }
 }
 
+/// Commits more to a table that is there, as its commit of that number.
+pub async fn add(
+    lake: &TestLake,
+    objects: &MemoryObjects,
+    id: &str,
+    buckets: Option<u32>,
+    (number, commit): (usize, &Commit),
+) {
+    let last_id = changes::last_id(&lake.look(&table(id), "profileId").await.unwrap().copy.schema);
+    let (schemas, placed) = (Vec::new(), HashMap::new());
+    let mut there = Table { lake, objects, id, schemas, last_id, buckets, bare: false, placed };
+    there.commit(number, commit, "profileId").await;
+}
+
 /// Makes the export dataset of these sources.
 pub async fn target(lake: &TestLake, sources: &[Registered]) -> Registered {
     let inputs = |kind| {

@@ -2,20 +2,21 @@
 
 use super::{DataFile, DeleteFile, MAX_MERGED_ROWS, PlannedPart, Slice, TableFiles};
 use crate::validation::MergeNeeds;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Groups the files of a plan's sources, in their order, into parts.
 ///
 /// Where every row is a profile of its own a part is any run of files of about `target_bytes`; a file that is larger is
 /// cut where its row groups start. Otherwise a part is a bucket of all sources, so that all fragments and events of a
 /// profile meet in one part (I7); one with more than [`MAX_MERGED_ROWS`] is read by several parts, each for a slice of its
-/// profiles.
+/// profiles. A bucket that is one file of distinct profile ids is as large a part as it would be otherwise, and says so.
 pub fn compose_parts(tables: Vec<TableFiles>, needs: MergeNeeds, target_bytes: u64) -> Vec<PlannedPart> {
-    let mut files = Vec::new();
-    let mut deletes = Vec::new();
+    let (mut files, mut deletes) = (Vec::new(), Vec::new());
+    let mut distinct = BTreeSet::new();
     for (source, table) in tables.into_iter().enumerate() {
         let before = deletes.len();
         deletes.extend(table.deletes);
+        distinct.extend(table.distinct.into_iter().map(|location| (source, location)));
         files.extend(table.data.into_iter().map(|file| {
             let named = file.deletes.iter().map(|at| before + at).collect();
             DataFile { source, deletes: named, ..file }
@@ -44,7 +45,12 @@ pub fn compose_parts(tables: Vec<TableFiles>, needs: MergeNeeds, target_bytes: u
             None => groups.push(vec![file]),
         }
     }
-    groups.into_iter().flat_map(|files| sliced(part_of(files, &deletes), buckets)).collect()
+    let is_distinct = |files: &[DataFile]| match files {
+        [file] => distinct.contains(&(file.source, file.location.clone())),
+        _ => false,
+    };
+    let part = |files: Vec<DataFile>| PlannedPart { distinct: is_distinct(&files), ..part_of(files, &deletes) };
+    groups.into_iter().flat_map(|files| sliced(part(files), buckets)).collect()
 }
 
 /// The part, or slices of it that each hold no more rows than can be merged at a time.
@@ -136,6 +142,25 @@ mod tests {
         };
         let expected = [[file(0, "a", &["x"]), file(1, "c", &["z", "y"])], [file(0, "b", &[]), file(1, "d", &["z"])]];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_bucket_is_distinct_if_it_is_one_file_that_is_known_of_the_same_source() {
+        let of_bucket = |location: &str, bucket| DataFile { bucket: Some(bucket), ..data_file(location) };
+        let of = |files: &[(&str, u32)], distinct: &[&str]| TableFiles {
+            data: files.iter().map(|(location, bucket)| of_bucket(location, *bucket)).collect(),
+            distinct: distinct.iter().map(|location| (*location).to_owned()).collect(),
+            ..TableFiles::default()
+        };
+        let one = of(
+            &[("alone", 0), ("beside", 1), ("two", 2), ("of two", 2), ("unknown", 3)],
+            &["alone", "beside", "two", "of two"],
+        );
+        let other = of(&[("another's", 1), ("alone", 4)], &[]);
+        let parts = compose_parts(vec![one, other], MergeNeeds::Buckets(8), 1);
+        let known: Vec<_> = parts.iter().filter(|part| part.distinct).map(|part| &*part.files[0].location).collect();
+        assert_eq!((parts.len(), known), (5, vec!["alone"]));
+        assert_eq!(parts.iter().filter_map(|part| part.slice).map(|slice| slice.modulus).collect::<Vec<_>>(), [1; 5]);
     }
 
     proptest! {

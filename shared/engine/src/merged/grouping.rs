@@ -35,6 +35,8 @@ pub(super) struct Run {
     is_mentioned: bool,
     /// The profiles before.
     profiles: u32,
+    /// How many ids were seen.
+    ids: u64,
 }
 
 /// What is known of ids by their hashes.
@@ -51,12 +53,12 @@ pub(super) struct Hashed {
 impl Grouping {
     /// By ascending ids.
     pub(super) fn order() -> Self {
-        Self::Order(Run { id: None, unmentioned: None, start: 0, is_mentioned: false, profiles: 0 })
+        Self::Order(Run { id: None, unmentioned: None, start: 0, is_mentioned: false, profiles: 0, ids: 0 })
     }
 
     /// By hashes. To wait until it is known who is mentioned pays if that is no more than every other row.
     pub(super) fn hash<O: ReadObjects + WriteObjects>(work: &Work<'_, O>, mentions: Option<&Mentions>) -> Self {
-        let rows = work.inputs.iter().map(rows).fold(0, u64::saturating_add);
+        let rows = work.inputs.iter().map(InputFile::all_rows).fold(0, u64::saturating_add);
         let mentioned = mentions.map(|mentions| mentions.count() as u64).filter(|mentioned| mentioned * 2 <= rows);
         let room = mentioned.unwrap_or(u64::MAX).min(room(work)) as usize;
         let (hashes, numbers) = (Hashes::new(), Numbers::with_room(room));
@@ -71,6 +73,14 @@ impl Grouping {
     /// Whether ids are hoped to ascend, and did so far.
     pub(super) fn hopes_for_order(&self) -> bool {
         matches!(self, Self::Order(_))
+    }
+
+    /// How many ids were seen, each greater than the one before; `None` where no order was hoped for, or none was there.
+    pub(super) fn ascending_ids(&self) -> Option<u64> {
+        match self {
+            Self::Order(run) => Some(run.ids),
+            Self::Lost | Self::Hash(_) => None,
+        }
     }
 
     /// Takes a row in.
@@ -118,6 +128,7 @@ impl Grouping {
             run.end(rows);
             run.add(rows, row(at), true);
         }
+        run.ids += others.len() as u64;
         // There may be more rows of the last one.
         run.begin(rows, row(others.len()), mentioned.hold(number + others.len()), last);
         true
@@ -181,6 +192,7 @@ impl Run {
     /// The first row of another id.
     fn begin(&mut self, rows: &mut Rows, row: (u32, i64), is_mentioned: bool, id: &[u8]) {
         self.end(rows);
+        self.ids += 1;
         let known = self.id.get_or_insert_default();
         known.clear();
         known.extend_from_slice(id);
@@ -226,14 +238,9 @@ fn precedes(id: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// How many rows of a file are read.
-fn rows<O: ReadObjects>(input: &InputFile<O>) -> u64 {
-    input.groups.iter().map(|&group| input.rows(group)).sum()
-}
-
 /// The number of profiles that room is made for.
 fn room<O: ReadObjects + WriteObjects>(work: &Work<'_, O>) -> u64 {
-    let most = work.inputs.iter().map(rows).max().unwrap_or(0);
+    let most = work.inputs.iter().map(InputFile::all_rows).max().unwrap_or(0);
     let slices = work.part.task.part.slice.map_or(1, |slice| u64::from(slice.modulus.max(1)));
     let fits = work.part.task.settings.index_bytes / BYTES_FOR_ROOM;
     (most / slices / work.share.count()).min(MOST_ROOM).min(fits)
@@ -285,6 +292,8 @@ mod tests {
             }
             prop_assert_eq!(grouping.is_lost(), !given.is_sorted_by_key(|(id, _)| id));
             if !grouping.is_lost() {
+                let ids: BTreeSet<&String> = given.iter().map(|(id, _)| id).collect();
+                prop_assert_eq!(grouping.ascending_ids(), Some(ids.len() as u64));
                 grouping.end_file(&mut rows);
                 let mut together: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
                 (0..).zip(&given).for_each(|(row, (id, _))| together.entry(id).or_default().push(row));

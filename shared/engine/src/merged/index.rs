@@ -41,6 +41,8 @@ pub(super) struct Index {
     pub(super) profiles: usize,
     /// Number of profile ids, which profiles share where identities stand alone.
     pub(super) ids: usize,
+    /// Whether the part is one file of fragments, whose rows were all seen to have different ids.
+    pub(super) are_distinct: bool,
 }
 
 impl Index {
@@ -64,7 +66,7 @@ impl Index {
             let reading = Reading::new(told, Grouping::order());
             grouped = reading.all(work, kept, tally).await?;
         }
-        let (mut rows, ids) = match grouped {
+        let (mut rows, ids, are_distinct) = match grouped {
             Some(grouped) => grouped,
             None => {
                 let reading = Reading::new(told, Grouping::hash(work, mentions.as_ref()));
@@ -76,7 +78,7 @@ impl Index {
             IdentityGraph::Pdg => ids,
         };
         rows.read_times(work, profiles, tally).await?;
-        Ok(Self { rows, mentions, profiles, ids })
+        Ok(Self { rows, mentions, profiles, ids, are_distinct })
     }
 }
 
@@ -153,13 +155,14 @@ impl<'m> Reading<'m> {
         Self { rows: Rows::default(), mentions, reach, grouping }
     }
 
-    /// Reads all files: the rows, and how many ids they have. `None`: they are not in the order that was hoped for.
+    /// Reads all files: the rows, how many ids they have, and whether all rows of the part's one file of fragments were seen to
+    /// have different ones. `None`: they are not in the order that was hoped for.
     async fn all<O: ReadObjects + WriteObjects>(
         mut self,
         work: &Work<'_, O>,
         kept: &mut Kept,
         tally: &mut Tally<impl FnMut(Progress) -> Step + Send>,
-    ) -> Result<Option<(Rows, usize)>, Halt> {
+    ) -> Result<Option<(Rows, usize, bool)>, Halt> {
         let nobody = self.mentions.is_some_and(Mentions::is_empty);
         for (file, input) in work.inputs.iter().enumerate() {
             if !nobody {
@@ -173,7 +176,15 @@ impl<'m> Reading<'m> {
         }
         let ids = self.grouping.settle(&mut self.rows, work.inputs, self.mentions);
         self.admit(work, 0, kept)?;
-        Ok(Some((self.rows, ids)))
+        let are_distinct = self.are_distinct(work);
+        Ok(Some((self.rows, ids, are_distinct)))
+    }
+
+    /// Whether the part is one whole file of fragments, and each of its rows was seen with an id greater than the one before.
+    fn are_distinct<O: ReadObjects>(&self, work: &Work<'_, O>) -> bool {
+        let ([file], [input]) = (&work.part.task.part.files[..], work.inputs) else { return false };
+        let is_whole = file.range.is_none() && !work.part.sources[file.source].holds_events();
+        is_whole && self.grouping.ascending_ids() == Some(input.all_rows())
     }
 
     async fn file<O: ReadObjects + WriteObjects>(

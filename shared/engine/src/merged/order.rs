@@ -20,8 +20,8 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// Looks at the ids of a part of one file from which everybody is exported, up to the first page on which two are the same,
-    /// or out of order; of any other part nothing is known yet.
+    /// Looks at the ids of a part of one whole file from which everybody is exported, up to the first page on which two are the
+    /// same, or out of order; of any other part nothing is known yet.
     pub(super) async fn of<O: ReadObjects>(
         part: &Part<'_, O>,
         inputs: &[InputFile<O>],
@@ -30,7 +30,8 @@ impl Order {
         let ([input], [file]) = (inputs, &part.task.part.files[..]) else { return Ok(Self::None) };
         let source = &part.sources[file.source];
         let Some(leaf) = ProfileIds::bind(source, input).leaf_of_texts() else { return Ok(Self::Hoped) };
-        if part.wanted.is_some() || part.task.part.slice.is_some() || source.holds_events() {
+        let is_whole = file.range.is_none() && part.task.part.slice.is_none();
+        if part.wanted.is_some() || !is_whole || source.holds_events() {
             return Ok(Self::Hoped);
         }
         let mut last: Option<Vec<u8>> = None;

@@ -54,7 +54,7 @@ async fn deleting(store: &MemoryObjects, ids: &[Value]) -> DeleteFile {
 /// What the first pass of a job knows of the rows of some files, of which one share is meant.
 async fn index(job: &Job, store: &MemoryObjects, files: Vec<DataFile>, share: Share) -> Result<Index, Halt> {
     let plan = job.plan();
-    let planned = PlannedPart { files, deletes: job.deletes.clone(), slice: job.slice, run: None };
+    let planned = PlannedPart { files, deletes: job.deletes.clone(), slice: job.slice, ..PlannedPart::default() };
     let task = PartTask { plan: &plan, part: &planned, settings: job.settings };
     let sources: Vec<_> = plan.sources.iter().map(|source| Source::new(source).unwrap()).collect();
     let layout = Layout::new(&plan, &sources, true).unwrap();

@@ -39,6 +39,11 @@ fn merging(job: &Job) -> Job {
     Job { unique_profiles: false, ..job.clone() }
 }
 
+/// The job where an earlier one has seen it.
+fn seen(job: &Job) -> Job {
+    Job { distinct: true, ..merging(job) }
+}
+
 fn everybody() -> Job {
     Job { settings: settings(), ..Job::fields("") }
 }
@@ -58,6 +63,8 @@ async fn a_part_asks_for_footers_and_for_each_row_group_as_often_as_is_told_and_
         (&merging(&everybody()), 1, (4, 1)),
         (&merging(&in_time), 1, (7, 1)),
         (&merging(&nobody), 0, (1, 1)),
+        (&seen(&everybody()), 1, (3, 1)),
+        (&seen(&in_time), 1, (5, 1)),
     ] {
         assert_eq!(told(job, of_row, |n| row_of(n, "s1")).await, expected);
     }

@@ -208,6 +208,7 @@ pub struct Job {
     pub projection: Projection,
     pub filter: ProfileFilter,
     pub slice: Option<Slice>,
+    pub distinct: bool,
     pub deletes: Vec<DeleteFile>,
     pub former: Vec<Field>,
     pub name_mapping: Option<NameMapping>,
@@ -225,6 +226,7 @@ impl Default for Job {
             projection: Projection::default(),
             filter: ProfileFilter::default(),
             slice: None,
+            distinct: false,
             deletes: Vec::new(),
             former: Vec::new(),
             name_mapping: None,
@@ -303,7 +305,8 @@ impl Job {
         files: Vec<DataFile>,
         step: impl FnMut(Progress) -> Step + Send,
     ) -> Result<OutputList, EngineError> {
-        let part = PlannedPart { files, deletes: self.deletes.clone(), slice: self.slice, run: None };
+        let (deletes, slice, distinct) = (self.deletes.clone(), self.slice, self.distinct);
+        let part = PlannedPart { files, deletes, slice, distinct, run: None };
         let plan = self.plan();
         let task = PartTask { plan: &plan, part: &part, settings: self.settings };
         let file_at = |_: &BatchId, n| Location::new("lake", format!("export/part-{n:03}.parquet"));
