@@ -34,14 +34,17 @@ pub enum Form {
     Export,
     /// The same where it is not promised that a profile is one row, so that its rows are looked for.
     Merging,
+    /// The same once an earlier job has seen that no file holds a profile twice.
+    Seen,
     /// What no engine does without.
     Floor,
 }
 
 /// All of them.
-pub const CONTESTANTS: [Contestant; 7] = [
+pub const CONTESTANTS: [Contestant; 8] = [
     Contestant { name: OURS, kind: Kind::Ours(Form::Export) },
     Contestant { name: "ours-merging", kind: Kind::Ours(Form::Merging) },
+    Contestant { name: "ours-seen", kind: Kind::Ours(Form::Seen) },
     Contestant { name: "floor", kind: Kind::Ours(Form::Floor) },
     Contestant { name: "duckdb", kind: Kind::Script("duckdb_export.py", "plain") },
     Contestant { name: "duckdb-one-pass", kind: Kind::Script("duckdb_export.py", "one-pass") },
@@ -82,7 +85,7 @@ impl Contestant {
     pub fn takes_part(&self, case: &Case) -> bool {
         match self.kind {
             Kind::Script(_, "one-pass") => case.segment_per_batch(),
-            Kind::Ours(Form::Merging) => case.tables.len() == 1,
+            Kind::Ours(Form::Merging | Form::Seen) => case.tables.len() == 1,
             Kind::Ours(Form::Floor) => case.has_floor(),
             Kind::Ours(Form::Export) | Kind::Script(..) => true,
         }

@@ -4,7 +4,7 @@
 use crate::Outcome;
 use crate::cases::Case;
 use crate::measure::{Cost, measured};
-use crate::ours;
+use crate::ours::{self, Known};
 use crate::store::Store;
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageReader};
@@ -23,7 +23,7 @@ const MEMBERSHIPS: &str = "segmentMembership";
 
 /// Packs what the engine exports of the case, and leaves it in the folder.
 pub fn run(case: &Case, store: &Store, out: &Path, threads: usize) -> Outcome<Cost> {
-    ours::run(case, store, out, true, threads)?;
+    ours::run(case, store, out, Known::Promised, threads)?;
     let tables = case.tables.iter().flat_map(|table| store.files(*table));
     let roots: Vec<&str> = case.paths().into_iter().filter_map(|path| path.split('.').next()).collect();
     let is_read = |root: &str| roots.is_empty() || root == MEMBERSHIPS || roots.contains(&root);

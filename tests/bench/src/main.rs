@@ -16,6 +16,7 @@ mod store;
 use cases::{CASES, Case};
 use clap::{Parser, Subcommand};
 use contestants::{CONTESTANTS, Contestant, Form};
+use ours::Known;
 use report::Report;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -125,8 +126,9 @@ fn run(cli: Cli) -> Outcome<()> {
             let case = Case::named(&case).ok_or_else(|| format!("there is no case {case}"))?;
             let store = Store::open(&cli.data)?;
             let cost = match form {
-                Form::Export => ours::run(&case, &store, &out, true, threads)?,
-                Form::Merging => ours::run(&case, &store, &out, false, threads)?,
+                Form::Export => ours::run(&case, &store, &out, Known::Promised, threads)?,
+                Form::Merging => ours::run(&case, &store, &out, Known::Nothing, threads)?,
+                Form::Seen => ours::run(&case, &store, &out, Known::Seen, threads)?,
                 Form::Floor => floor::run(&case, &store, &out, threads)?,
             };
             println!("{}", serde_json::to_string(&cost)?);

@@ -31,9 +31,20 @@ const LAKE: &str = "lake";
 /// The bucket that files are exported to.
 const OUT: &str = "out";
 
-/// Exports a case into a folder. `promised`: of a table that stands alone it is known that each profile is one row.
-pub fn run(case: &Case, store: &Store, out: &Path, promised: bool, threads: usize) -> Outcome<Cost> {
-    let plan = plan(case, store, promised)?;
+/// How it is known of a table that stands alone that each profile is one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its owner says so.
+    Promised,
+    /// An earlier job has seen it of each file.
+    Seen,
+    /// It is not known.
+    Nothing,
+}
+
+/// Exports a case into a folder.
+pub fn run(case: &Case, store: &Store, out: &Path, known: Known, threads: usize) -> Outcome<Cost> {
+    let plan = plan(case, store, known)?;
     let objects = LocalObjects::new([(LAKE, store.root.clone()), (OUT, out.to_owned())]);
     measured(|| export(&plan, &objects, threads))
 }
@@ -67,10 +78,13 @@ async fn export_one(plan: &Plan, number: u32, part: &PlannedPart, objects: &Loca
 }
 
 /// The plan of a case, as the worker's planner makes it of the tables.
-fn plan(case: &Case, store: &Store, promised: bool) -> Outcome<Plan> {
-    let unique_profiles = promised && case.tables.len() == 1;
+fn plan(case: &Case, store: &Store, known: Known) -> Outcome<Plan> {
+    let unique_profiles = known == Known::Promised && case.tables.len() == 1;
     let sources: Vec<_> = case.tables.iter().map(|table| source(store, *table, unique_profiles)).collect();
-    let tables = case.tables.iter().map(|table| files(store, *table)).collect::<Outcome<Vec<_>>>()?;
+    let mut tables = case.tables.iter().map(|table| files(store, *table)).collect::<Outcome<Vec<_>>>()?;
+    for table in tables.iter_mut().filter(|_| known == Known::Seen) {
+        table.distinct = table.data.iter().map(|file| file.location.clone()).collect();
+    }
     // A part for each bucket, also where any run of files would do.
     let needs = if unique_profiles { MergeNeeds::Nothing } else { MergeNeeds::Buckets(BUCKETS) };
     Ok(Plan {
