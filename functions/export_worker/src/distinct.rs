@@ -20,11 +20,14 @@ use std::collections::BTreeSet;
 const MOST_DROPPED: usize = 256;
 const DROPPED_AT_A_TIME: usize = 16;
 
-/// Tells of a source's files which ones are marked, and drops the marks of files that it has no more.
-pub async fn recall<P: Ports>(ports: &P, tenant: &Tenant, source: &PlannedSource, table: &mut TableFiles) {
-    if source.kind != DatasetKind::Profile {
-        return;
+/// Tells of the sources' files which ones are marked, and drops the marks of files that a table has no more.
+pub async fn recall<P: Ports>(ports: &P, tenant: &Tenant, sources: &[PlannedSource], tables: &mut [TableFiles]) {
+    for (source, table) in sources.iter().zip(tables).filter(|(source, _)| source.kind == DatasetKind::Profile) {
+        recall_of(ports, tenant, source, table).await;
     }
+}
+
+async fn recall_of<P: Ports>(ports: &P, tenant: &Tenant, source: &PlannedSource, table: &mut TableFiles) {
     let folder = folder(ports, tenant, source);
     let mut marks: BTreeSet<Location> = match ports.objects().list(&folder).await {
         Ok(listed) => listed.into_iter().map(|(at, _)| at).collect(),
@@ -92,7 +95,7 @@ mod tests {
         let others = others.chain([&renumbered, &mapped].map(|source| name(source, file)));
         let names: BTreeSet<String> = others.chain([name(source, file)]).collect();
         assert_eq!(names.len(), 6);
-        // A file may be marked by one part of a plan and looked for by another.
+        // Where it stands in a plan, and what is deleted of it, does not matter.
         let elsewhere = DataFile { deletes: vec![3], split_offsets: vec![4], source: 5, ..file.clone() };
         assert_eq!(name(source, &elsewhere), name(source, file));
     }

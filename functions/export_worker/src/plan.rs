@@ -85,9 +85,7 @@ async fn compute<P: Ports>(ports: &P, job: &Job) -> Result<Option<Plan>, Halt> {
     });
     let sources: Vec<_> = sources.collect();
     if matches!(needs, MergeNeeds::Buckets(_)) {
-        for (source, table) in sources.iter().zip(&mut tables) {
-            distinct::recall(ports, &job.tenant, source, table).await;
-        }
+        distinct::recall(ports, &job.tenant, &sources, &mut tables).await;
     }
     let resolved = job.resolved.clone();
     Ok(Some(Plan {
