@@ -12,7 +12,8 @@ const TOP: f64 = 56.0;
 /// Bars end here, their label tells how far they would go.
 const MOST: f64 = 10.0;
 const FONT: &str = r#"font-family="system-ui, sans-serif" font-size="12""#;
-const COLOURS: [&str; 7] = ["#1b6ca8", "#7fb2d9", "#b8c4cc", "#e0a100", "#f2cf66", "#7a5195", "#d1495b"];
+const COLOURS: [&str; CONTESTANTS.len()] =
+    ["#1b6ca8", "#7fb2d9", "#4f93c6", "#b8c4cc", "#e0a100", "#f2cf66", "#7a5195", "#d1495b"];
 
 /// The picture, as SVG.
 pub fn ratios(entries: &[Entry]) -> String {
@@ -61,12 +62,12 @@ fn bar(body: &mut String, entry: &Entry, times: f64, y: f64, longest: f64) {
 }
 
 fn legend(bars: &[(&Entry, f64)]) -> String {
-    let (mut legend, mut x) = (String::new(), LEFT);
+    let (mut legend, mut x) = (String::new(), 12.0);
     for contestant in CONTESTANTS.iter().filter(|c| bars.iter().any(|(entry, _)| entry.contestant == c.name)) {
         let (name, colour) = (contestant.name, colour(contestant.name));
         let _ = writeln!(legend, r#"<rect x="{x}" y="31" width="11" height="11" rx="1.5" fill="{colour}"/>"#);
         let _ = writeln!(legend, r#"<text x="{}" y="41">{name}</text>"#, x + 16.0);
-        x += 40.0 + 7.0 * name.len() as f64;
+        x += 34.0 + 7.0 * name.len() as f64;
     }
     legend
 }
