@@ -14,7 +14,7 @@ fn own_objects() -> [(String, bool); 5] {
     let batches = folder.split('=').next().unwrap();
     [
         ("${StateBucket.Arn}/*/*/jobs/*".into(), true),
-        ("${StateBucket.Arn}/*/*/tables/*/distinct/*".into(), true),
+        (format!("${{StateBucket.Arn}}/*/*/{}*", export_worker::marks_of("*")), true),
         (format!("${{LakeBucket.Arn}}/*/data/{batches}=*"), true),
         ("${LakeBucket.Arn}/*/metadata/*".into(), false),
         (format!("${{LakeBucket.Arn}}/*/metadata/*{commits}-*"), true),

@@ -58,9 +58,13 @@ pub async fn mark<P: Ports>(ports: &P, plan: &Plan, part: &PlannedPart) {
     }
 }
 
-/// The folder of the marks of a table's files.
+/// The folder of the marks of a table's files, below the tenant's.
+pub fn marks_of(table_uuid: &str) -> String {
+    format!("tables/{table_uuid}/distinct/")
+}
+
 fn folder<P: Ports>(ports: &P, tenant: &Tenant, source: &PlannedSource) -> Location {
-    let key = format!("{}tables/{}/distinct/", tenant.object_prefix(), source.pin.table_uuid);
+    let key = format!("{}{}", tenant.object_prefix(), marks_of(&source.pin.table_uuid));
     Location::new(&ports.settings().state_bucket, key)
 }
 

@@ -17,6 +17,7 @@ mod stored_plan;
 mod wiring;
 
 pub use commit::COMMITS_BEGIN_WITH;
+pub use distinct::marks_of;
 pub use export_parts::{Engine, ExportParts};
 pub use halt::Halt;
 pub use wiring::{SETTINGS, run};
